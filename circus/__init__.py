@@ -1,0 +1,29 @@
+"""Circus: a process and socket manager.
+
+Importing this package is cheap: every public name is loaded at its first use.
+"""
+
+from __future__ import annotations
+
+__version__ = "1.0.0"
+
+_PUBLIC: dict[str, str] = {}
+
+__all__ = ["__version__"]
+
+
+def __getattr__(name: str) -> object:
+    """Load the public name ``name`` from the module that defines it."""
+    try:
+        module = _PUBLIC[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    from importlib import import_module
+
+    value = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})
