@@ -1,0 +1,56 @@
+# `make help` lists what can be typed. Each target makes the virtual environment that it needs, and keeps it up to date.
+
+PYTHON ?= python3
+VENV ?= .venv
+# Workers that run tests side by side.
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+# More arguments for pytest, e.g. make test PYTEST_ARGS="-k reload"
+PYTEST_ARGS ?=
+
+# Nothing that the caller's shell has set for another project may reach into the virtual environment.
+unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX VIRTUAL_ENV
+# Commands, and the programs that circusd starts, come from the virtual environment first.
+IN_VENV = PATH="$(abspath $(VENV))/bin:$$PATH"
+
+# Commands that the tests use, and the Debian packages that have them.
+TOOLS = ps=procps setpriv=util-linux tmux=tmux
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: run test bench lint docs dist clean help
+
+run: $(VENV)/.with-ssh,yaml ## start circusd on examples/quickstart.ini (Ctrl-C ends it)
+	@$(IN_VENV) exec circusd examples/quickstart.ini
+
+test: $(VENV)/.with-test ## run all tests, in parallel
+	@tools/need $(TOOLS)
+	@$(IN_VENV) pytest -q -n $(JOBS) $(PYTEST_ARGS)
+
+bench: $(VENV)/.with-bench ## measure Circus beside PyPI circus 0.19 and supervisor
+	@$(IN_VENV) python -m bench
+
+lint: $(VENV)/.with-lint ## check the style (ruff) and the types (mypy --strict)
+	@$(IN_VENV) ruff check --quiet
+	@$(IN_VENV) ruff format --check --quiet
+	@$(IN_VENV) mypy --no-error-summary
+
+docs: $(VENV)/.with-docs ## build the documentation into docs/_build/html, and the man pages
+	@$(IN_VENV) sphinx-build -q -W --keep-going -b html docs docs/_build/html
+	@$(IN_VENV) sphinx-build -q -W --keep-going -b man docs docs/_build/man
+	@echo "docs/_build/html/index.html"
+
+dist: $(VENV)/.with-dist ## build the wheel and the source archive into dist/
+	@$(IN_VENV) python -m build --outdir dist . >/dev/null
+	@ls -1 dist/*
+
+clean: ## remove everything that make has made, the virtual environment too
+	@rm -rf $(VENV) build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+# The stamp of one set of extras; what a release needs changes with these two files alone.
+$(VENV)/.with-%: setup.cfg pyproject.toml tools/venv
+	@tools/venv "$(PYTHON)" "$(VENV)" "$*"
+	@touch "$@"
