@@ -24,7 +24,7 @@ run: $(VENV)/.with-ssh,yaml ## start circusd on examples/quickstart.ini (Ctrl-C 
 
 test: $(VENV)/.with-test ## run all tests, in parallel
 	@tools/need $(TOOLS)
-	@$(IN_VENV) pytest -q -n $(JOBS) $(PYTEST_ARGS)
+	@$(IN_VENV) pytest -n $(JOBS) $(PYTEST_ARGS)
 
 bench: $(VENV)/.with-bench ## measure Circus beside PyPI circus 0.19 and supervisor
 	@$(IN_VENV) python -m bench

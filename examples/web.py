@@ -16,5 +16,5 @@ class Page(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     server = ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("PORT", "8088"))), Page)
-    print("serving http://%s:%d/" % server.server_address[:2])
+    print(f"serving http://127.0.0.1:{server.server_port}/")
     server.serve_forever()
