@@ -1,0 +1,242 @@
+"""Options that arrive as typed values instead of text: from the commands ``add`` and ``set``, or from a program."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from circus.config import kinds
+from circus.config.options import Option, find, options_of
+from circus.exc import CircusError, MessageError
+from circus.util import to_signum
+
+if TYPE_CHECKING:
+    from circus.config.schema import WatcherSettings
+
+STREAMS = ("stdout_stream", "stderr_stream")
+
+# Clients compare these texts, so each kind of value keeps the wording that they know.
+_REASONS = {
+    "text": "a string",
+    "optional": "a string",
+    "boolean": "a valid boolean",
+    "integer": "an integer",
+    "number": "a number",
+    "signum": "an integer",
+    "user": "an integer or string",
+    "group": "an integer or string",
+    "keyword": "a string",
+}
+_REASONS_BY_KEY = {"max_age": "an integer", "max_age_variance": "an integer"}
+
+# Shown without a fraction when they have none, as they always were.
+_WHOLE = ("warmup_delay", "max_age", "max_age_variance", "hook_timeout", "idle_timeout")
+
+
+def from_options(base: WatcherSettings, cmd: str, options: Mapping[str, object], free_form: bool) -> WatcherSettings:
+    """``base`` with ``cmd`` and ``options``; see ``WatcherSettings.from_options``."""
+    settings = _changed(base, "cmd", cmd)
+    table = options_of(type(base))
+    extra = {}
+    for key, value in options.items():
+        if free_form and find(table, key) is None and key not in ("hooks", "retry_in", *STREAMS):
+            extra[key] = str(value)
+        else:
+            settings = _changed(settings, key, value)
+    if extra:
+        settings = dataclasses.replace(settings, extra={**settings.extra, **extra})
+    _require_consistent(settings)
+    return settings
+
+
+def with_option(settings: WatcherSettings, key: str, value: object) -> tuple[WatcherSettings, str]:
+    """``settings`` with one option changed, and the effect; see ``WatcherSettings.with_option``."""
+    changed = _changed(settings, key, value)
+    _require_consistent(changed)
+    if key in STREAMS:
+        return changed, "stream"
+    if key == "hooks":
+        return changed, "hook"
+    row = find(options_of(type(settings)), key)
+    return changed, row.effect if row else "none"
+
+
+def as_options(settings: WatcherSettings) -> dict[str, Any]:
+    """Every option by the name that clients know; see ``WatcherSettings.as_options``."""
+    result: dict[str, Any] = {
+        row.name: _shown(row.name, getattr(settings, row.field))
+        for row in options_of(type(settings)).values()
+        if not row.prefix
+    }
+    result["working_dir"] = settings.working_dir or _current_directory()
+    for stream in STREAMS:
+        result[f"{stream}_conf"] = {key: value for key, value in getattr(settings, stream).items() if key != "class"}
+    result["hooks"] = {name: list(hook) for name, hook in settings.hooks.items()}
+    result.update((f"rlimit_{name}", limit) for name, limit in settings.rlimits.items())
+    result.update((key, value) for key, value in settings.extra.items() if key not in result)
+    return result
+
+
+def conflicts(settings: WatcherSettings) -> list[tuple[str, str]]:
+    """Options that do not go together: each the option's name and what is wrong."""
+    found = []
+    if settings.singleton and settings.numprocesses > 1:
+        found.append(
+            (
+                "numprocesses",
+                f"{settings.numprocesses} processes of a singleton; accepted: 0 or 1, or singleton = False",
+            )
+        )
+    for key in ("copy_path", "virtualenv"):
+        if getattr(settings, key) and not settings.copy_env:
+            found.append((key, f"{key} has no effect without copy_env; accepted: copy_env = True beside it"))
+    return found
+
+
+def _require_consistent(settings: WatcherSettings) -> None:
+    for key, message in conflicts(settings):
+        if key == "numprocesses":
+            raise CircusError("Singleton watcher has a single process")
+        raise MessageError(message)
+
+
+def _changed(settings: WatcherSettings, key: str, value: object) -> WatcherSettings:
+    if key == "retry_in":
+        # Always settable, though it is the flapping plugin that waits: it reads its own option from the watcher.
+        number = _typed(key, "number", {}, value)
+        return dataclasses.replace(settings, extra={**settings.extra, "flapping.retry_in": str(number)})
+    if key == "env":
+        return dataclasses.replace(settings, env=_environment(value))
+    if key == "hooks":
+        return dataclasses.replace(settings, hooks=_hooks(settings, value))
+    if key in STREAMS:
+        return dataclasses.replace(settings, **{key: _stream(key, value)})
+    row = find(options_of(type(settings)), key)
+    if row is None:
+        raise MessageError(f"unknown key {key!r}")
+    if row.prefix:
+        return _changed_member(settings, row, key, value)
+    return dataclasses.replace(settings, **{row.field: _single(row, value)})
+
+
+def _changed_member(settings: WatcherSettings, row: Option, key: str, value: object) -> WatcherSettings:
+    member = key[len(row.prefix) :]
+    if row.field == "hooks":
+        return dataclasses.replace(settings, hooks=_hooks(settings, {member: value}))
+    changed: dict[str, Any] = {**getattr(settings, row.field)}
+    if row.field == "rlimits":
+        member = member.lower()
+        if member not in kinds.RLIMITS:
+            raise MessageError(f"{key!r} isn't a valid rlimit setting")
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+            raise MessageError(f"{value!r} rlimit value isn't a valid int")
+        changed[member] = value if value is not None and value >= 0 else None
+    else:
+        changed[member] = str(value)
+        complete_stream(changed)
+    return dataclasses.replace(settings, **{row.field: changed})
+
+
+def _single(row: Option, value: object) -> object:
+    if row.name == "args":
+        return tuple(map(str, value)) if isinstance(value, (list, tuple)) else str(value or "")
+    if row.name == "numprocesses" and isinstance(value, int) and value < 0:
+        return 0
+    return _typed(row.name, row.kind, row.arguments, value, row.type)
+
+
+def _typed(key: str, kind: str, limits: Mapping[str, str], value: object, spec: str = "") -> object:
+    """``value`` if it is of the kind; texts of names (users, signals, keywords) go through the reader that files use."""
+    wrong = MessageError(f"{key!r} isn't {_REASONS_BY_KEY.get(key) or _REASONS[kind]}")
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    try:
+        match kind:
+            case "boolean" if isinstance(value, bool):
+                return value
+            case "integer" if whole:
+                return kinds.integer(str(value), **limits)
+            case "number" if whole or isinstance(value, float):
+                return kinds.number(str(value), **limits)
+            case "text" | "optional" if isinstance(value, str):
+                return value if kind == "text" else value or None
+            case "optional" | "user" | "group" if value is None:
+                return None
+            case "user" | "group" if whole or isinstance(value, str):
+                return kinds.READERS[kind](str(value))
+            case "keyword" if isinstance(value, str):
+                accepted = [word.strip(" '") for word in spec.partition("(")[2].rstrip(")").split(",")]
+                return kinds.keyword(value, *accepted)
+        if kind == "signum" and (whole or isinstance(value, str)):
+            return _signal(value, wrong)
+    except ValueError as error:
+        raise MessageError(f"{key!r}: {error}") from None
+    raise wrong
+
+
+def _signal(value: Any, wrong: MessageError) -> int:
+    try:
+        return to_signum(value)
+    except ValueError:
+        raise wrong from None
+
+
+def _environment(value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise MessageError("'env' isn't a valid object")
+    for name, content in value.items():
+        if not isinstance(content, str):
+            raise MessageError(f"{name!r} isn't a string")
+    return dict(value)
+
+
+def _hooks(settings: WatcherSettings, value: object) -> dict[str, tuple[str, bool]]:
+    if not isinstance(value, Mapping):
+        raise MessageError(f"{value!r} isn't a valid hook dict")
+    result = dict(settings.hooks)
+    for name, hook in value.items():
+        if name not in kinds.HOOKS:
+            raise MessageError(f"Unknown hook {name!r}{kinds.nearest(str(name), kinds.HOOKS)}")
+        if isinstance(hook, (list, tuple)) and len(hook) == 2 and isinstance(hook[0], str):
+            result[name] = (hook[0], bool(hook[1]))
+        elif isinstance(hook, str):
+            try:
+                result[name] = kinds.hook(hook)
+            except ValueError as error:
+                raise MessageError(f"'hooks.{name}': {error}") from None
+        else:
+            raise MessageError(f"{hook!r} isn't a valid hook: write its dotted path, or a list of path and boolean")
+    return result
+
+
+def _stream(key: str, value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise MessageError(f"{key!r} isn't a valid object")
+    result = complete_stream({str(name): str(content) for name, content in value.items()})
+    if "class" not in result:
+        raise MessageError(f"{key!r} must have a 'class' key")
+    return result
+
+
+def complete_stream(options: dict[str, str]) -> dict[str, str]:
+    """Give a stream that has only a file name its class."""
+    if "filename" in options:
+        options.setdefault("class", "FileStream")
+    return options
+
+
+def _shown(name: str, value: object) -> object:
+    if name in _WHOLE and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _current_directory() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        # The directory circusd was started in has been removed.
+        return "/"

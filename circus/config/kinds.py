@@ -1,0 +1,204 @@
+"""The kinds of values that options have: how each is read from the text of a file, and how it is taken from a program.
+
+An option names its kind as a check of ConfigObj's configspec does, with arguments: ``integer(min=0)``, ``choice(restart, exit, ignore)``.
+Each function of ``READERS`` gets the text and these arguments (texts too) and raises ``ValueError`` with what is wrong and what is accepted.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import resource
+from collections.abc import Callable, Iterable
+
+from circus.util import to_bool, to_signum
+
+HOOKS = (
+    "before_start",
+    "after_start",
+    "before_spawn",
+    "after_spawn",
+    "before_stop",
+    "after_stop",
+    "before_signal",
+    "after_signal",
+    "before_reap",
+    "after_reap",
+    "extended_stats",
+)
+
+RLIMITS = tuple(sorted(name[7:].lower() for name in dir(resource) if name.startswith("RLIMIT_")))
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``; did you mean 'x' or 'y'?`` for the known names that are like ``name``, else an empty text."""
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
+    return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
+
+
+def text(value: str) -> str:
+    return value
+
+
+def optional(value: str) -> str | None:
+    """An empty text counts as not given."""
+    return value or None
+
+
+def boolean(value: str) -> bool:
+    try:
+        return to_bool(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is neither yes nor no; accepted: yes, no, true, false, on, off, 1, 0") from None
+
+
+def _range(low: str | None, high: str | None) -> str:
+    if low is not None and high is not None:
+        return f" from {low} to {high}"
+    return f" of at least {low}" if low is not None else ""
+
+
+def _outside(number: float, low: str | None, high: str | None) -> bool:
+    return (low is not None and number < float(low)) or (high is not None and number > float(high))
+
+
+def integer(value: str, min: str | None = None, max: str | None = None) -> int:
+    accepted = f"a whole number{_range(min, max)}"
+    try:
+        number = int(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is not a whole number; accepted: {accepted}") from None
+    if _outside(number, min, max):
+        raise ValueError(f"{value} is out of range; accepted: {accepted}")
+    return number
+
+
+def number(value: str, min: str | None = None, max: str | None = None) -> float:
+    accepted = f"a number{_range(min, max)}"
+    try:
+        result = float(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is not a number; accepted: {accepted}") from None
+    if not math.isfinite(result) or _outside(result, min, max):
+        raise ValueError(f"{value} is out of range; accepted: {accepted}")
+    return result
+
+
+def octal(value: str) -> int | None:
+    if not value:
+        return None
+    try:
+        mask = int(value, 8)
+    except ValueError:
+        mask = -1
+    if not 0 <= mask <= 0o777:
+        raise ValueError(f"{value!r} is not a umask; accepted: an octal number from 0 to 777")
+    return mask
+
+
+def signum(value: str) -> int:
+    try:
+        return to_signum(value)
+    except ValueError:
+        accepted = "a signal's number or name, such as 15, TERM, SIGQUIT or SIGRTMIN+1"
+        raise ValueError(f"{value!r} is not a signal; accepted: {accepted}") from None
+
+
+def choice(value: str, *accepted: str) -> str:
+    if value not in accepted:
+        shown = ", ".join(name or "nothing" for name in accepted)
+        raise ValueError(f"{value!r} is unknown; accepted: {shown}{nearest(value, filter(None, accepted))}")
+    return value
+
+
+def keyword(value: str, *accepted: str) -> str:
+    """As ``choice``, in any letter case; the result is spelled as in ``accepted``."""
+    for name in accepted:
+        if name.lower() == value.lower():
+            return name
+    return choice(value, *accepted)
+
+
+def user(value: str) -> int | str | None:
+    """A number, or the name of a user that the system knows."""
+    if not value or value.isdigit():
+        return int(value) if value else None
+    import pwd
+
+    try:
+        pwd.getpwnam(value)
+    except KeyError:
+        raise ValueError(f"there is no user {value!r}; accepted: the name or number of a user of this system") from None
+    return value
+
+
+def user_name(value: str) -> str | None:
+    """The name of a user that the system knows, as written."""
+    return value if user(value) is not None else None
+
+
+def group(value: str) -> int | str | None:
+    """A number, or the name of a group that the system knows."""
+    if not value or value.isdigit():
+        return int(value) if value else None
+    import grp
+
+    try:
+        grp.getgrnam(value)
+    except KeyError:
+        raise ValueError(
+            f"there is no group {value!r}; accepted: the name or number of a group of this system"
+        ) from None
+    return value
+
+
+def endpoint(value: str) -> str:
+    """A ZeroMQ address, or nothing."""
+    transport, mark, address = value.partition("://")
+    if value and not (mark and address and transport in ("tcp", "ipc", "inproc")):
+        raise ValueError(f"{value!r} is not an endpoint; accepted: tcp://HOST:PORT or ipc://PATH")
+    if transport == "tcp":
+        port = address.rpartition(":")[2]
+        if ":" not in address or not (port == "*" or (port.isdigit() and int(port) < 65536)):
+            raise ValueError(f"{value!r} names no port from 0 to 65535; accepted: tcp://HOST:PORT")
+    return value
+
+
+def multicast(value: str) -> str:
+    """``udp://GROUP:PORT``, or nothing."""
+    transport, _, address = value.partition("://")
+    if value and (transport != "udp" or not address.rpartition(":")[2].isdigit()):
+        raise ValueError(
+            f"{value!r} is not a multicast endpoint; accepted: udp://GROUP:PORT, such as udp://237.219.251.97:12027"
+        )
+    return value
+
+
+def rlimit(value: str) -> int | None:
+    """A number of the resource's unit; nothing, or a negative number, means infinity."""
+    if not value:
+        return None
+    try:
+        limit = int(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is not a limit; accepted: a whole number, or nothing for infinity") from None
+    return limit if limit >= 0 else None
+
+
+def hook(value: str) -> tuple[str, bool]:
+    """``NAME`` or ``NAME, BOOL``: the function, and whether its errors are ignored."""
+    function, comma, flag = value.rpartition(",")
+    if not comma or flag.rstrip().endswith(")"):
+        function, flag = value, "false"
+    if not function.strip():
+        raise ValueError(
+            "names no function; accepted: dotted.path.function or a registered hook, then perhaps ', true'"
+        )
+    return function.strip(), boolean(flag.strip())
+
+
+READERS: dict[str, Callable[..., object]] = {
+    function.__name__: function
+    for function in (text, optional, boolean, integer, number, octal, signum, choice, keyword)
+    + (user, user_name, group, endpoint, multicast, rlimit, hook)
+}

@@ -1,0 +1,87 @@
+"""What an option is: the fields of the settings in ``schema`` carry one ``Option`` each, and everything else is derived from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
+from typing import Any
+
+EFFECTS = ("none", "reload", "stream", "hook")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One row of the option table.
+
+    ``type`` is a check of ConfigObj's configspec (see ``kinds``). ``default`` is typed. ``effect`` says what a change by ``set`` does after
+    the value is stored: ``none`` (the number of processes is adjusted), ``reload`` (processes are replaced), ``stream`` or ``hook`` (that one
+    is replaced). ``names`` lists the options of a family such as ``rlimit_NAME``: ``field`` is then a mapping, and ``name`` ends
+    with the upper-case placeholder; without names anything may stand there.
+    """
+
+    name: str
+    field: str
+    type: str
+    default: Any
+    doc: str
+    effect: str = "none"
+    names: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """The type without its arguments: a key of ``kinds.READERS``."""
+        return self.type.partition("(")[0]
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        """The named arguments of the type, such as ``{"min": "0"}``."""
+        pairs = (part.split("=", 1) for part in self.type.partition("(")[2].rstrip(")").split(",") if "=" in part)
+        return {name.strip(): value.strip() for name, value in pairs}
+
+    @property
+    def prefix(self) -> str:
+        """What the names of a family begin with (``rlimit_``), empty for a single option."""
+        return self.name.rstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ") if self.name != self.field else ""
+
+
+def option(default: Any, *, type: str, doc: str, effect: str = "none") -> Any:
+    """A field of settings that is an option of the same name. A mapping as default is copied for each object."""
+    metadata = {"option": (None, type, doc, effect, ())}
+    if isinstance(default, dict):
+        return field(default_factory=default.copy, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def family(name: str, *, type: str, doc: str, effect: str, names: tuple[str, ...] = ()) -> Any:
+    """A field of settings that gathers the options of a family, such as ``rlimit_NAME``, in a mapping."""
+    return field(default_factory=dict, metadata={"option": (name, type, doc, effect, names)})
+
+
+@cache
+def options_of(settings: Any) -> dict[str, Option]:
+    """The options of a class of settings by their names, in the order of its fields."""
+    result = {}
+    for item in fields(settings):
+        row = item.metadata.get("option")
+        if row:
+            name, type, doc, effect, names = row
+            default = item.default if item.default_factory is MISSING else item.default_factory()
+            result[name or item.name] = Option(name or item.name, item.name, type, default, doc, effect, names)
+    return result
+
+
+def find(table: dict[str, Option], key: str) -> Option | None:
+    """The option that ``key`` is, or the family that it belongs to by its form. Whether a family has that member is for the caller."""
+    row = table.get(key)
+    if row is not None and not row.prefix:
+        return row
+    for row in table.values():
+        if row.prefix and key.startswith(row.prefix) and len(key) > len(row.prefix):
+            return row
+    return None
+
+
+def configspec(table: dict[str, Option], keys: Iterable[str]) -> list[str]:
+    """The lines of a ConfigObj configspec that type those of ``keys`` that are options."""
+    return [f'"{key}" = {row.type}' for key in keys if (row := find(table, key)) is not None]
