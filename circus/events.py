@@ -25,7 +25,6 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "updated": ("option", "An option was changed by ``set``."),
     "add": ("", "The watcher was added by a command."),
     "remove": ("", "The watcher is about to be removed; its processes are stopped next."),
-    "state": ("state, reason", "The state of the watcher changed."),
     "internal-error": ("error", "A defect of Circus itself: please report it."),
 }
 """Every action that the kernel publishes: its keys beside ``time``, and what it means."""

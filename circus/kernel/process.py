@@ -1,0 +1,91 @@
+"""One process, and the slot that it fills."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Final
+
+from circus.kernel import states
+from circus.kernel.backoff import YOUNG
+
+HISTORY: Final = 5
+"""How many ends of its processes a slot remembers."""
+
+
+class Process:
+    """A child of circusd. ``started``, ``deadline`` and ``expires`` are monotonic seconds; ``started_at`` is the time of day."""
+
+    __slots__ = (
+        "deadline",
+        "expires",
+        "generation",
+        "kin",
+        "mark",
+        "needs_ready",
+        "pid",
+        "reason",
+        "started",
+        "started_at",
+        "state",
+        "status_text",
+        "stop_signal",
+        "unkillable",
+        "wid",
+    )
+
+    def __init__(self, wid: int, generation: int, mark: str, *, needs_ready: bool) -> None:
+        self.wid = wid
+        self.generation = generation
+        self.mark = mark
+        self.needs_ready = needs_ready
+        self.pid = 0
+        self.state = states.NEW
+        self.started = 0.0
+        self.started_at = 0.0
+        self.expires: float | None = None
+        self.deadline: float | None = None
+        self.reason = ""
+        self.stop_signal = 0
+        self.kin: dict[int, float] = {}
+        """Descendants seen when the stop began: pid → start time, so that those which leave and clear their environment are known."""
+        self.unkillable = False
+        self.status_text = ""
+
+    @property
+    def live(self) -> bool:
+        """True from its spawn until somebody wants it gone or it ends."""
+        return self.state in states.LIVE
+
+    @property
+    def dying(self) -> bool:
+        """True from the stop signal until it has been reaped."""
+        return self.state in states.DYING
+
+    def settled_from(self) -> float | None:
+        """Return from when on this process counts as having come up; None while it has not said that it is ready.
+
+        A program that does not declare readiness counts once it has outlived the age at which a death is an early one.
+        """
+        if self.needs_ready:
+            return self.started if self.state == states.RUNNING else None
+        return self.started + YOUNG
+
+
+class Slot:
+    """A place for one process, stable for the life of the watcher. ``next_try`` is in monotonic seconds."""
+
+    __slots__ = ("failures", "filled", "last_exits", "next_try", "spawn_failures", "wid")
+
+    def __init__(self, wid: int) -> None:
+        self.wid = wid
+        self.filled = 0
+        """Generation of the process that filled it last; 0 if none did since the watcher's start."""
+        self.failures = 0
+        self.spawn_failures = 0
+        self.next_try = 0.0
+        self.last_exits: deque[dict[str, Any]] = deque(maxlen=HISTORY)
+
+    def forgive(self) -> None:
+        """Forget failures: somebody asked for a fresh start."""
+        self.failures = self.spawn_failures = 0
+        self.next_try = 0.0
