@@ -1,0 +1,200 @@
+"""Directives that make the reference from the tables that the code itself works by, so that the two cannot differ."""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+import circus.commands
+from circus import events, exc
+from circus.commands.base import Command, Property
+from circus.config.options import Option
+from circus.config.schema import OPTIONS
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+SECTIONS = {"circus": "circus", "watcher": "watcher:NAME", "socket": "socket:NAME", "plugin": "plugin:NAME"}
+
+KINDS = {
+    "any": "text",
+    "boolean": "yes or no",
+    "endpoint": "ZeroMQ endpoint",
+    "hook": "dotted path or registered name",
+    "number": "number",
+    "octal": "octal number",
+    "optional": "text",
+    "rlimit": "integer",
+    "signum": "signal",
+    "user": "user",
+    "user_name": "user",
+}
+EFFECTS = {
+    "none": "",
+    "reload": "Changing it replaces the processes.",
+    "stream": "Changing it replaces the stream.",
+    "hook": "Changing it replaces the hook.",
+}
+
+
+def type_text(option: Option) -> str:
+    """What a value may be, in words."""
+    if option.kind == "keyword":
+        words = [word.strip() for word in option.type.partition("(")[2].rstrip(")").split(",")]
+        return "one of " + ", ".join(f"``{word}``" for word in words if word.strip("'"))
+    text = KINDS.get(option.kind, option.kind.replace("_", " "))
+    low, high = option.arguments.get("min"), option.arguments.get("max")
+    if low is not None and high is not None:
+        return f"{text} from {low} to {high}"
+    return text if low is None else f"{text}, at least {low}"
+
+
+def default_text(option: Option) -> str:
+    """The default as it would stand in a file, empty when there is none."""
+    value = option.default
+    if value is None or value == "" or isinstance(value, dict):
+        return ""
+    if option.kind == "signum":
+        import signal
+
+        return signal.Signals(value).name
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def option_lines(section: str) -> Iterator[str]:
+    for option in OPTIONS[section].values():
+        default = default_text(option)
+        yield f".. ini:: [{SECTIONS[section]}] {option.name}"
+        yield ""
+        yield f"   {option.doc[:1].upper()}{option.doc[1:]}."
+        yield f"   *{type_text(option)}*" if "``" not in type_text(option) else f"   {type_text(option).capitalize()}"
+        if default:
+            yield f"   (default ``{default}``)"
+        yield f"   {EFFECTS[option.effect]}"
+        if option.names:
+            yield ""
+            yield "   " + ", ".join(f"``{option.prefix}{name}``" for name in option.names)
+        yield ""
+
+
+def command_classes() -> list[type[Command]]:
+    """Every command that ships with Circus, by name."""
+    found: dict[str, type[Command]] = {}
+    for module_info in pkgutil.iter_modules(circus.commands.__path__):
+        module = import_module(f"circus.commands.{module_info.name}")
+        for value in vars(module).values():
+            if isinstance(value, type) and issubclass(value, Command) and "name" in vars(value):
+                found[value.name] = value
+    return [found[name] for name in sorted(found)]
+
+
+def property_lines(properties: tuple[Property, ...]) -> Iterator[str]:
+    yield "   .. list-table::"
+    yield "      :header-rows: 1"
+    yield "      :widths: 20 20 60"
+    yield ""
+    yield "      * - Property"
+    yield "        - Type"
+    yield "        - Meaning"
+    for declared in properties:
+        default = "" if declared.default is None else f" (default ``{str(declared.default).lower()}``)"
+        yield f"      * - ``{declared.name}``{' (required)' if declared.required else ''}"
+        yield f"        - {declared.kind}"
+        yield f"        - {declared.doc}{default}"
+    yield ""
+
+
+def command_lines() -> Iterator[str]:
+    for command in command_classes():
+        yield f".. command:: {command.name}"
+        yield ""
+        yield from (f"   {line}" for line in inspect.cleandoc(command.__doc__ or "").splitlines())
+        yield ""
+        yield f"   :circusctl: ``{command().usage()}``"
+        yield f"   :Role: {command.role}"
+        if command.replies:
+            yield f"   :Reply: {command.replies}"
+        yield ""
+        if command.properties:
+            yield from property_lines(command.properties)
+
+
+def event_lines() -> Iterator[str]:
+    for action, (keys, doc) in events.ACTIONS.items():
+        yield f".. event:: {action}"
+        yield ""
+        yield f"   {doc}"
+        if keys:
+            yield ""
+            yield f"   :Keys: {', '.join(f'``{key.strip()}``' for key in keys.split(','))}"
+        yield ""
+
+
+def error_lines() -> Iterator[str]:
+    yield ".. list-table::"
+    yield "   :header-rows: 1"
+    yield "   :widths: 10 25 65"
+    yield ""
+    yield "   * - ``errno``"
+    yield "     - Error"
+    yield "     - Meaning"
+    errors = [error for error in vars(exc).values() if isinstance(error, type) and issubclass(error, exc.CircusError)]
+    for error in sorted(errors, key=lambda error: (error.errno, error.__name__)):
+        yield f"   * - {error.errno}"
+        yield f"     - ``{error.__name__}``"
+        first = inspect.cleandoc(error.__doc__ or "").split("\n\n")[0]
+        yield f"     - {' '.join(first.split())}"
+
+
+class Generated(SphinxDirective):
+    """Base of the directives: the lines that ``source`` gives are parsed as if they stood in the page."""
+
+    has_content = False
+
+    def source(self) -> Iterator[str]:
+        raise NotImplementedError
+
+    def run(self) -> list[nodes.Node]:
+        for module in (events, exc, import_module(Option.__module__), import_module("circus.config.schema")):
+            self.env.note_dependency(str(module.__file__))
+        return self.parse_text_to_nodes("\n".join(self.source()))
+
+
+class Options(Generated):
+    required_arguments = 1
+
+    def source(self) -> Iterator[str]:
+        return option_lines(self.arguments[0])
+
+
+class Commands(Generated):
+    def source(self) -> Iterator[str]:
+        return command_lines()
+
+
+class Events(Generated):
+    def source(self) -> Iterator[str]:
+        return event_lines()
+
+
+class Errors(Generated):
+    def source(self) -> Iterator[str]:
+        return error_lines()
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_object_type("ini", "ini", "pair: %s; option", objname="option")
+    app.add_object_type("command", "command", "pair: %s; command", objname="command")
+    app.add_object_type("event", "event", "pair: %s; event", objname="event")
+    app.add_directive("circus-options", Options)
+    app.add_directive("circus-commands", Commands)
+    app.add_directive("circus-events", Events)
+    app.add_directive("circus-errors", Errors)
+    # Pages with tables depend on code that Sphinx does not see, so that each build reads them anew.
+    return {"parallel_read_safe": False, "env_version": 1}
