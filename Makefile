@@ -34,9 +34,10 @@ lint: $(VENV)/.with-lint ## check the style (ruff) and the types (mypy --strict)
 	@$(IN_VENV) ruff format --check --quiet
 	@$(IN_VENV) mypy --no-error-summary
 
+# Pages depend on tables in the code, which Sphinx does not see: -E has it read all of them.
 docs: $(VENV)/.with-docs ## build the documentation into docs/_build/html, and the man pages
-	@$(IN_VENV) sphinx-build -q -W --keep-going -b html docs docs/_build/html
-	@$(IN_VENV) sphinx-build -q -W --keep-going -b man docs docs/_build/man
+	@$(IN_VENV) sphinx-build -q -E -W --keep-going -b html docs docs/_build/html
+	@$(IN_VENV) sphinx-build -q -E -W --keep-going -b man docs docs/_build/man
 	@echo "docs/_build/html/index.html"
 
 dist: $(VENV)/.with-dist ## build the wheel and the source archive into dist/

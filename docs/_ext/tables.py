@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
+import re
 from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ KINDS = {
     "boolean": "yes or no",
     "endpoint": "ZeroMQ endpoint",
     "hook": "dotted path or registered name",
+    "multicast": "UDP multicast endpoint",
     "number": "number",
     "octal": "octal number",
     "optional": "text",
@@ -37,9 +39,9 @@ KINDS = {
 }
 EFFECTS = {
     "none": "",
-    "reload": "Changing it replaces the processes.",
-    "stream": "Changing it replaces the stream.",
-    "hook": "Changing it replaces the hook.",
+    "reload": "replaces the processes",
+    "stream": "replaces the stream",
+    "hook": "replaces the hook",
 }
 
 
@@ -67,16 +69,23 @@ def default_text(option: Option) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def plain(text: str) -> str:
+    """Text of a table, in which a star is a star; literals between double backquotes stay."""
+    return re.sub(r"([*|\\]|_(?=\W|$))", r"\\\1", text)
+
+
 def option_lines(section: str) -> Iterator[str]:
     for option in OPTIONS[section].values():
         default = default_text(option)
         yield f".. ini:: [{SECTIONS[section]}] {option.name}"
         yield ""
-        yield f"   {option.doc[:1].upper()}{option.doc[1:]}."
-        yield f"   *{type_text(option)}*" if "``" not in type_text(option) else f"   {type_text(option).capitalize()}"
+        yield f"   {plain(option.doc)}"
+        yield ""
+        yield f"   :Value: {type_text(option)}"
         if default:
-            yield f"   (default ``{default}``)"
-        yield f"   {EFFECTS[option.effect]}"
+            yield f"   :Default: ``{default}``"
+        if EFFECTS[option.effect]:
+            yield f"   :Change: {EFFECTS[option.effect]}"
         if option.names:
             yield ""
             yield "   " + ", ".join(f"``{option.prefix}{name}``" for name in option.names)
@@ -106,7 +115,7 @@ def property_lines(properties: tuple[Property, ...]) -> Iterator[str]:
         default = "" if declared.default is None else f" (default ``{str(declared.default).lower()}``)"
         yield f"      * - ``{declared.name}``{' (required)' if declared.required else ''}"
         yield f"        - {declared.kind}"
-        yield f"        - {declared.doc}{default}"
+        yield f"        - {plain(declared.doc)}{default}"
     yield ""
 
 
@@ -161,8 +170,6 @@ class Generated(SphinxDirective):
         raise NotImplementedError
 
     def run(self) -> list[nodes.Node]:
-        for module in (events, exc, import_module(Option.__module__), import_module("circus.config.schema")):
-            self.env.note_dependency(str(module.__file__))
         return self.parse_text_to_nodes("\n".join(self.source()))
 
 
@@ -196,5 +203,4 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("circus-commands", Commands)
     app.add_directive("circus-events", Events)
     app.add_directive("circus-errors", Errors)
-    # Pages with tables depend on code that Sphinx does not see, so that each build reads them anew.
-    return {"parallel_read_safe": False, "env_version": 1}
+    return {"parallel_read_safe": True}
