@@ -1,0 +1,105 @@
+"""What the documentation shows must be so."""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import circus.commands
+from circus import events
+from circus.commands.base import Command
+from circus.config import load
+from circus.config.schema import OPTIONS
+
+ROOT = Path(circus.__file__).parent.parent
+PAGES = sorted([*ROOT.glob("docs/**/*.rst"), *ROOT.glob("*.md")])
+# What circusctl does by itself, without a message to a daemon.
+LOCAL_COMMANDS = {"completion", "help", "listen"}
+
+
+def blocks(language: str) -> Iterator[tuple[str, str]]:
+    """Each code block in that language: where it stands, and its text."""
+    for page in PAGES:
+        text = page.read_text()
+        if page.suffix == ".md":
+            found = re.finditer(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        else:
+            found = re.finditer(rf"^ *\.\. code-block:: {language}\n\n((?: +.*\n|\n)+)", text, re.MULTILINE)
+        for block in found:
+            line = text.count("\n", 0, block.start()) + 1
+            yield f"{page.relative_to(ROOT)}:{line}", textwrap.dedent(block[1])
+
+
+def commands() -> dict[str, type[Command]]:
+    for module in pkgutil.iter_modules(circus.commands.__path__):
+        import_module(f"circus.commands.{module.name}")
+    found, todo = {}, [Command]
+    while todo:
+        for command in todo.pop().__subclasses__():
+            todo.append(command)
+            if "name" in vars(command):
+                found[command.name] = command
+    return found
+
+
+@pytest.mark.parametrize("where,text", [pytest.param(*block, id=block[0]) for block in blocks("ini")])
+def test_every_configuration_shown_is_valid(where: str, text: str, tmp_path: Path) -> None:
+    path = tmp_path / "shown.ini"
+    path.write_text(text)
+    config = load(str(path))
+    assert not config.warnings, [str(warning) for warning in config.warnings]
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*.ini")), ids=lambda path: path.name)
+def test_every_example_is_valid(path: Path) -> None:
+    config = load(str(path))
+    assert config.watchers
+    assert not config.warnings, [str(warning) for warning in config.warnings]
+
+
+def test_every_circusctl_command_shown_exists() -> None:
+    shown = {
+        (page.name, word)
+        for page in PAGES
+        for word in re.findall(r"(?:\$ |bin/|``|`)circusctl (?:-\S+ )*([a-z]\w*)", page.read_text())
+    }
+    assert shown
+    known = {*commands(), *LOCAL_COMMANDS}
+    assert not {(page, word) for page, word in shown if word not in known}
+
+
+@pytest.mark.parametrize("name,command", sorted(commands().items()))
+def test_every_command_is_described(name: str, command: type[Command]) -> None:
+    assert (command.__doc__ or "").strip(), f"{command.__qualname__} has no docstring"
+    assert all(declared.doc for declared in command.properties)
+
+
+def test_every_option_and_event_is_described() -> None:
+    assert all(option.doc for section in OPTIONS.values() for option in section.values())
+    assert all(doc for _keys, doc in events.ACTIONS.values())
+
+
+@pytest.mark.parametrize("script", ["circusd", "circusctl"])
+def test_man_pages_have_the_options_of_the_programs(script: str) -> None:
+    code = f"import sys; from circus.cli.{script} import main; sys.exit(main())"
+    run = subprocess.run(
+        [sys.executable, "-c", code, "--help"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env=os.environ | {"COLUMNS": "200", "NO_COLOR": "1"},
+    )
+    assert run.returncode == 0, run.stderr
+    page = (ROOT / "docs" / "man" / f"{script}.rst").read_text()
+    documented = set(re.findall(r"^(--[a-z-]+)", page, re.MULTILINE))
+    offered = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", run.stdout))
+    assert documented == offered | {"--help"}
