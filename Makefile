@@ -6,6 +6,8 @@ VENV ?= .venv
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 # More arguments for pytest, e.g. make test PYTEST_ARGS="-k reload"
 PYTEST_ARGS ?=
+# And for the benchmark: make bench BENCH_ARGS=--quick
+BENCH_ARGS ?=
 
 # Nothing that the caller's shell has set for another project may reach into the virtual environment.
 unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX VIRTUAL_ENV
@@ -27,7 +29,7 @@ test: $(VENV)/.with-test ## run all tests, in parallel
 	@$(IN_VENV) pytest -n $(JOBS) $(PYTEST_ARGS)
 
 bench: $(VENV)/.with-bench ## measure Circus beside PyPI circus 0.19 and supervisor
-	@$(IN_VENV) python -m bench
+	@$(IN_VENV) python -m benchmarks $(BENCH_ARGS)
 
 lint: $(VENV)/.with-lint ## check the style (ruff) and the types (mypy --strict)
 	@$(IN_VENV) ruff check --quiet

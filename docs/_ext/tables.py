@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import pkgutil
 import re
 from collections.abc import Iterator
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
@@ -92,17 +90,6 @@ def option_lines(section: str) -> Iterator[str]:
         yield ""
 
 
-def command_classes() -> list[type[Command]]:
-    """Every command that ships with Circus, by name."""
-    found: dict[str, type[Command]] = {}
-    for module_info in pkgutil.iter_modules(circus.commands.__path__):
-        module = import_module(f"circus.commands.{module_info.name}")
-        for value in vars(module).values():
-            if isinstance(value, type) and issubclass(value, Command) and "name" in vars(value):
-                found[value.name] = value
-    return [found[name] for name in sorted(found)]
-
-
 def property_lines(properties: tuple[Property, ...]) -> Iterator[str]:
     yield "   .. list-table::"
     yield "      :header-rows: 1"
@@ -119,13 +106,19 @@ def property_lines(properties: tuple[Property, ...]) -> Iterator[str]:
     yield ""
 
 
+def documentation(command: Command) -> list[str]:
+    """The docstring as lines; its first one becomes a sentence."""
+    summary, *rest = inspect.cleandoc(command.__doc__ or "").splitlines()
+    return [summary.rstrip(".") + ".", *rest]
+
+
 def command_lines() -> Iterator[str]:
-    for command in command_classes():
+    for command in map(circus.commands.lookup, circus.commands.names()):
         yield f".. command:: {command.name}"
         yield ""
-        yield from (f"   {line}" for line in inspect.cleandoc(command.__doc__ or "").splitlines())
+        yield from (f"   {line}" for line in documentation(command))
         yield ""
-        yield f"   :circusctl: ``{command().usage()}``"
+        yield f"   :Usage: ``circusctl {command.usage()}``"
         yield f"   :Role: {command.role}"
         if command.replies:
             yield f"   :Reply: {command.replies}"
