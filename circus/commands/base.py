@@ -1,4 +1,4 @@
-"""What a command is: one declaration that serves the protocol, circusctl, its help and completion, the docs, and who may use it."""
+"""What a command is: one declaration that serves the protocol, circusctl and its help, the docs, and who may use it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
 
-    from circus.kernel.arbiter import Arbiter
+    from circus.kernel.arbiter import Arbiter, Intent
 
 VIEWER, OPERATOR, ADMIN = "viewer", "operator", "admin"
 
@@ -25,9 +25,10 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "object": (dict,),
     "text or list": (str, list),
     "signal": (int, str),
-    "pid": (int, str),
+    "pid": (int,),
 }
-_ARTICLES = {"integer": "an integer", "object": "an object", "text or list": "a text or a list"}
+_ARTICLES = {"integer": "an integer", "object": "an object", "pid": "a process id"}
+_FLAGS = {"true": True, "1": True, "false": False, "0": False, "": False}
 
 
 class Property:
@@ -35,9 +36,10 @@ class Property:
 
     ``kind`` is one of text, integer, number, boolean, list, object, signal, pid or ``text or list``. circusctl takes a
     ``positional`` one by its place and any other one as ``--name``; one with ``cli=False`` only programs send.
+    ``null=False`` refuses null where leaving the property out means more than the caller may have meant.
     """
 
-    __slots__ = ("cli", "default", "doc", "kind", "name", "positional", "required")
+    __slots__ = ("cli", "default", "doc", "kind", "name", "null", "positional", "required")
 
     def __init__(
         self,
@@ -49,6 +51,7 @@ class Property:
         default: Any = None,
         positional: bool = False,
         cli: bool = True,
+        null: bool = True,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -57,27 +60,40 @@ class Property:
         self.default = default
         self.positional = positional
         self.cli = cli
+        self.null = null
 
     def check(self, value: Any) -> Any:
         """Return the value, with digits in texts turned into numbers. Raise ``MessageError`` if its type is wrong."""
-        if self.kind in ("integer", "number", "pid") and isinstance(value, str):
-            value = _to_number(value, self.kind)
+        if isinstance(value, str):
+            value = _from_text(value, self.kind)
+        elif self.kind == "boolean" and value in (0, 1):
+            value = bool(value)
         wrong = not isinstance(value, _KINDS[self.kind]) or (isinstance(value, bool) and self.kind != "boolean")
         if wrong:
             article = _ARTICLES.get(self.kind, f"a {self.kind}")
             raise MessageError(f"message invalid '{self.name}' isn't {article}")
         return value
 
+    @property
+    def flag(self) -> str:
+        """How circusctl's user writes an option: ``--graceful-timeout``."""
+        return "--" + self.name.replace("_", "-")
 
-def _to_number(text: str, kind: str) -> Any:
+
+def _from_text(text: str, kind: str) -> Any:
     try:
-        return float(text) if kind == "number" else int(text)
+        if kind in ("integer", "pid"):
+            return int(text)
+        if kind == "number":
+            return float(text)
     except ValueError:
         return None
+    return _FLAGS.get(text.lower()) if kind == "boolean" else text
 
 
 NAME = Property("name", "text", "the watcher, in any letter case", required=True, positional=True)
-ANY_NAME = Property("name", "text", "the watcher, or a pattern; without it, all of them", positional=True)
+ANY_NAME = Property("name", "text", "the watcher; without it, all of them", positional=True, null=False)
+PATTERN = Property("name", "text", "the watcher, or a pattern; without it, all of them", positional=True, null=False)
 WAITING = Property("waiting", "boolean", "reply when all is done, not when the command is accepted", default=False)
 MATCH = Property("match", "text", "how the name is matched: simple, glob or regex", default="glob")
 
@@ -91,6 +107,12 @@ class Command:
     """Least role that may use it: viewer, operator or admin."""
     replies: ClassVar[str] = ""
     """Keys of the reply beside ``status``, ``time`` and ``id``, for the documentation."""
+    cli_options: ClassVar[tuple[Property, ...]] = ()
+    """Options that only circusctl knows; ``message`` turns them into properties."""
+    verbatim_after: ClassVar[int | None] = None
+    """Number of arguments after which circusctl takes every word as it stands, even one that looks like an option."""
+    variadic: ClassVar[bool] = False
+    """Whether the last positional property takes all the words that remain."""
 
     def check(self, properties: Mapping[str, Any]) -> Json:
         """Return the properties with defaults filled in.
@@ -100,12 +122,12 @@ class Command:
         checked: Json = {}
         for declared in self.properties:
             value = properties.get(declared.name)
-            if value is None:
-                if declared.required:
-                    raise MessageError(f"message invalid '{declared.name}' is missing")
-                value = declared.default
-            else:
+            if value is not None or (declared.name in properties and not declared.null):
                 value = declared.check(value)
+            elif declared.required:
+                raise MessageError(f"message invalid '{declared.name}' is missing")
+            else:
+                value = declared.default
             checked[declared.name] = value
         return checked
 
@@ -113,24 +135,26 @@ class Command:
         """Carry the command out; return the keys of the reply, or something to await that does."""
         raise NotImplementedError
 
+    def options(self) -> list[Property]:
+        """Return what circusctl's user may write as ``--option``."""
+        declared = [item for item in self.properties if item.cli and not item.positional]
+        return declared + list(self.cli_options)
+
     def usage(self) -> str:
         """Return how circusctl's user writes it, such as ``incr NAME [NB] [--waiting]``."""
         words = [self.name]
-        for declared in self.properties:
-            if not declared.cli:
-                continue
-            if declared.positional:
-                words.append(declared.name.upper() if declared.required else f"[{declared.name.upper()}]")
-            elif declared.kind == "boolean":
-                words.append(f"[--{declared.name}]")
-            else:
-                words.append(f"[--{declared.name} {declared.name.upper()}]")
+        positional = [item for item in self.properties if item.positional]
+        for item in positional:
+            word = item.name.upper() if item.required else f"[{item.name.upper()}]"
+            words.append(word + "..." if self.variadic and item is positional[-1] else word)
+        for item in self.options():
+            words.append(f"[{item.flag}]" if item.kind == "boolean" else f"[{item.flag} {item.name.upper()}]")
         return " ".join(words)
 
     def message(self, arguments: list[str], options: Json) -> Json:
         """Turn circusctl's positional arguments and ``--options`` into properties.
 
-        Raise :class:`~circus.exc.ArgumentError` when their number is wrong.
+        Raise :class:`~circus.exc.ArgumentError` when their number or form is wrong.
         """
         from circus.commands.arguments import positional_message
 
@@ -139,3 +163,8 @@ class Command:
     def render(self, reply: Json) -> str:
         """Return what circusctl prints for a reply that is no error."""
         return "ok"
+
+
+def accepted(intent: Intent, properties: Json) -> Json | Awaitable[Json]:
+    """Return the reply to a command that starts or stops processes: at once, or with ``waiting`` when all is done."""
+    return intent.wait() if properties["waiting"] else {"seq": intent.seq}

@@ -1,0 +1,56 @@
+"""The commands that a daemon understands, one a module. A command's module is imported when it is first asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from circus.exc import UnknownCommand
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from circus.commands.base import Command
+
+_NAMES = (
+    "add",
+    "decr",
+    "dstats",
+    "events",
+    "explain",
+    "get",
+    "globaloptions",
+    "incr",
+    "ipython",
+    "kill",
+    "list",
+    "listen",
+    "listsockets",
+    "numprocesses",
+    "numwatchers",
+    "options",
+    "plan",
+    "quit",
+    "reload",
+    "reloadconfig",
+    "restart",
+    "rm",
+    "set",
+    "signal",
+    "start",
+    "stats",
+    "status",
+    "stop",
+)
+
+
+def names() -> list[str]:
+    """Return the names of all commands, sorted."""
+    return list(_NAMES)
+
+
+def lookup(name: str) -> Command:
+    """Return the command of that name, in any letter case. Raise ``UnknownCommand`` if there is none."""
+    lower = name.lower()
+    if lower not in _NAMES:
+        raise UnknownCommand(f"unknown command: {name!r}")
+    command: Command = import_module(f"circus.commands.{lower}").COMMAND
+    return command

@@ -1,0 +1,122 @@
+"""From the bytes of a request to the bytes of its reply. The one place that turns errors into replies."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any
+
+from circus.commands import lookup
+from circus.commands.ownership import Ownership
+from circus.exc import CircusError, CommandFailed, SystemFailure, UnknownCommand
+from circus.protocol import Request, decode_request, encode, error_reply, ok_reply, request_id
+
+if TYPE_CHECKING:
+    from circus.kernel.arbiter import Arbiter
+
+log = logging.getLogger("circus")
+
+Reply = Callable[[bytes], None]
+
+ADDED_LIMIT = 10_000
+"""Most watchers that clients may have added at one time."""
+
+
+class Dispatcher:
+    """Runs the commands that clients send.
+
+    ``owner`` is the ``endpoint_owner`` of the configuration, if there is one: what that user must not do is refused
+    here. With ``debug`` the reply to a command that met a defect carries the traceback.
+    """
+
+    def __init__(self, arbiter: Arbiter, owner: str | None = None, *, debug: bool = False) -> None:
+        self.arbiter = arbiter
+        self.debug = debug
+        self.added_limit = ADDED_LIMIT
+        self._ownership = Ownership(owner) if owner else None
+        self._added: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def handle(self, payload: bytes, reply: Reply) -> None:
+        """Answer one request by a call of ``reply``, now or, where a command waits, later. Nothing is raised."""
+        try:
+            request = decode_request(payload)
+        except CircusError as error:
+            reply(_encoded(error_reply(error, request_id(payload))))
+            return
+        try:
+            result = self._execute(request)
+        except Exception as error:
+            self._answer(request, reply, self._error(request, error))
+            return
+        if isawaitable(result):
+            task = asyncio.get_running_loop().create_task(self._finish(request, reply, result))
+            # The loop itself holds tasks weakly.
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        else:
+            self._answer(request, reply, self._success(request, result))
+
+    def _execute(self, request: Request) -> Any:
+        try:
+            command = lookup(request.command)
+        except UnknownCommand:
+            raise UnknownCommand(f"unknown command: {request.sent_as!r}") from None
+        properties = command.check(request.properties)
+        if self._ownership is not None:
+            self._ownership.check(self.arbiter, command.name, properties)
+        if command.name != "add":
+            return command.execute(self.arbiter, properties)
+        self._check_room()
+        result = command.execute(self.arbiter, properties)
+        self._added.add(properties["name"].lower())
+        return result
+
+    def _check_room(self) -> None:
+        if len(self._added) >= self.added_limit:
+            self._added.intersection_update(self.arbiter.watchers)
+        if len(self._added) >= self.added_limit:
+            raise CircusError(
+                f"clients have added {self.added_limit} watchers, which is the limit; remove some with rm"
+            )
+
+    async def _finish(self, request: Request, reply: Reply, result: Awaitable[Any]) -> None:
+        try:
+            answer = self._success(request, await result)
+        except Exception as error:
+            answer = self._error(request, error)
+        self._answer(request, reply, answer)
+
+    def _success(self, request: Request, result: Any) -> dict[str, Any]:
+        if not isinstance(result, dict):
+            log.error("the command %s returned %r instead of an object", request.command, result)
+            return error_reply(CommandFailed("server error"), request.id)
+        return ok_reply(result, request.id)
+
+    def _error(self, request: Request, error: Exception) -> dict[str, Any]:
+        if isinstance(error, OSError):
+            error = SystemFailure(str(error))
+        if isinstance(error, CircusError):
+            return error_reply(error, request.id)
+        # The properties may hold secrets, so neither the log nor the reply repeats them.
+        log.error("the command %s met a defect of circusd", request.command, exc_info=error)
+        tb = "".join(traceback.format_exception(error)) if self.debug else None
+        reason = f"command {request.command!r}: {type(error).__name__}: {error} (circusd's log has the details)"
+        return error_reply(CircusError(reason), request.id, tb)
+
+    def _answer(self, request: Request, reply: Reply, answer: dict[str, Any]) -> None:
+        if not request.cast:
+            reply(_encoded(answer))
+        elif answer["status"] == "error":
+            log.warning("the command %s, for which nobody waits, failed: %s", request.command, answer["reason"])
+
+
+def _encoded(answer: dict[str, Any]) -> bytes:
+    try:
+        return encode(answer)
+    except (RecursionError, ValueError):
+        # An id that is nested as deeply as can just be read is too deep to be written.
+        return encode({**answer, "id": None})

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from typing import Any
+
+from circus.commands.base import NAME, Command, Json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from circus.kernel.arbiter import Arbiter
+
+
+class Explain(Command):
+    """Say why a watcher is in the state that it is in
+
+    For each slot: its process, since when it is in its state, how the last processes of the slot ended, and when the
+    next one is tried; and what a stop or a start waits for, by process id.
+    """
+
+    name = "explain"
+    properties = (NAME,)
+    replies = "state, detail, reason, blocked_by, processes: [{wid, pid, state, since, last_exits, next_try}]"
+
+    def execute(self, arbiter: Arbiter, properties: Json) -> Json:
+        watcher = arbiter.get_watcher(properties["name"])
+        return {"name": watcher.name, **watcher.explain()}
+
+    def render(self, reply: Json) -> str:
+        from time import time
+
+        now = reply.get("time") or time()
+        state = reply["state"]
+        if reply.get("detail") and reply["detail"] != state:
+            state += f" ({reply['detail']})"
+        lines = [f"{reply.get('name', '')}: {state}"]
+        if reply.get("reason"):
+            lines.append(f"  reason: {reply['reason']}")
+        if reply.get("blocked_by"):
+            lines.append(f"  waits for: {_blockers(reply['blocked_by'])}")
+        for process in reply.get("processes", ()):
+            lines += _process_lines(process, now)
+        return "\n".join(lines)
+
+
+def _blockers(blocked_by: Any) -> str:
+    return ", ".join(map(str, blocked_by)) if isinstance(blocked_by, list) else str(blocked_by)
+
+
+def _process_lines(process: Json, now: float) -> list[str]:
+    head = f"  slot {process.get('wid')}: {process.get('state')}"
+    if process.get("pid"):
+        head += f", pid {process['pid']}"
+    if process.get("since"):
+        head += f", for {duration(now - process['since'])}"
+    if process.get("next_try"):
+        head += f", next try in {duration(process['next_try'] - now)}"
+    return [head] + [f"    {_exit_line(last, now)}" for last in process.get("last_exits", ())]
+
+
+def _exit_line(last: Json, now: float) -> str:
+    from circus.util import describe_exit
+
+    how = describe_exit(last["exit_code"]) if isinstance(last.get("exit_code"), int) else "ended"
+    line = f"{duration(now - last['time'])} ago: {how}" if last.get("time") else how
+    if last.get("lived") is not None:
+        line += f" after {duration(last['lived'])}"
+    return f"{line} ({last['reason']})" if last.get("reason") else line
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time as people write it: ``0.4s``, ``12s``, ``3m05s``, ``2h10m``, ``5d03h``."""
+    seconds = max(0.0, seconds)
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    whole = int(seconds)
+    for size, unit, part, smaller in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+        if whole >= size:
+            rest = whole % size // part
+            return f"{whole // size}{unit}{rest:02d}{smaller}"
+    return f"{whole}s"
+
+
+COMMAND = Explain()

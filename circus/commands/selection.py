@@ -1,0 +1,32 @@
+"""Acting on the watchers that a name or a pattern selects."""
+
+from __future__ import annotations
+
+from circus.commands.base import Json, accepted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from circus.kernel.arbiter import Arbiter
+
+
+def act(action: str, arbiter: Arbiter, properties: Json) -> Json | Awaitable[Json]:
+    """Start, stop or restart all watchers, the one that is named, or those that match, and return the reply.
+
+    Raise ``MessageError`` when nothing matches, or for an unknown way of matching.
+    """
+    if properties["name"] is None:
+        return accepted(getattr(arbiter, action)(), properties)
+    watchers = arbiter.match(properties["name"], properties["match"])
+    if len(watchers) == 1:
+        return accepted(getattr(watchers[0], action)(), properties)
+    intent = getattr(arbiter, action)(watchers)
+    return _without_info(intent.wait()) if properties["waiting"] else accepted(intent, properties)
+
+
+async def _without_info(done: Awaitable[Json]) -> Json:
+    """The process ids are told of one watcher only."""
+    reply = dict(await done)
+    reply.pop("info", None)
+    return reply
