@@ -138,13 +138,12 @@ class _Planner:
 
     def replace_next_slot(self) -> None:
         """One slot of a sequential reload, if the one before is finished."""
+        replaced = [p for slot in self.live.values() for p in slot if p.generation >= self.wanted.floor]
+        settled = [self.settled(process) for process in replaced]
         old = sorted(self.old(), key=_wid)
-        if not old or self.occupied:
+        if not old or self.occupied or not all(settled):
             return
         earliest = self.actual.last_spawn + self.wanted.warmup_delay
-        replaced = [p for slot in self.live.values() for p in slot if p.generation >= self.wanted.floor]
-        if not all([self.settled(process) for process in replaced]):
-            return
         if replaced and earliest > self.now:
             self.wake(earliest)
         elif all(wid in self.live or self.done_without_respawn(wid) for wid in range(1, self.wanted.count + 1)):

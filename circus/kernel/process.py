@@ -19,6 +19,7 @@ class Process:
         "deadline",
         "expires",
         "generation",
+        "kills",
         "kin",
         "mark",
         "needs_ready",
@@ -29,7 +30,6 @@ class Process:
         "state",
         "status_text",
         "stop_signal",
-        "unkillable",
         "wid",
     )
 
@@ -48,7 +48,8 @@ class Process:
         self.stop_signal = 0
         self.kin: dict[int, float] = {}
         """Descendants seen when the stop began: pid → start time, so that those which leave and clear their environment are known."""
-        self.unkillable = False
+        self.kills = 0
+        """SIGKILLs that it has survived."""
         self.status_text = ""
 
     @property
@@ -74,7 +75,7 @@ class Process:
 class Slot:
     """A place for one process, stable for the life of the watcher. ``next_try`` is in monotonic seconds."""
 
-    __slots__ = ("failures", "filled", "last_exits", "next_try", "spawn_failures", "wid")
+    __slots__ = ("ended_by_itself", "failures", "filled", "last_error", "last_exits", "next_try", "spawn_failures", "wid")
 
     def __init__(self, wid: int) -> None:
         self.wid = wid
@@ -83,6 +84,8 @@ class Slot:
         self.failures = 0
         self.spawn_failures = 0
         self.next_try = 0.0
+        self.ended_by_itself = False
+        self.last_error = ""
         self.last_exits: deque[dict[str, Any]] = deque(maxlen=HISTORY)
 
     def forgive(self) -> None:

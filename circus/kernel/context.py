@@ -1,0 +1,30 @@
+"""What all watchers of one daemon share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from circus.kernel.journal import Journal
+    from circus.kernel.orphans import Orphans
+    from circus.kernel.reaper import Reaper
+    from circus.kernel.runqueue import RunQueue
+
+
+@dataclass(slots=True)
+class Context:
+    """The loop, who takes turns on it, who collects children, and where events go."""
+
+    loop: asyncio.AbstractEventLoop
+    queue: RunQueue
+    journal: Journal
+    reaper: Reaper
+    orphans: Orphans
+    notify_address: Callable[[], str]
+    """Returns the address for the readiness messages of children; binds it at the first call."""
+    on_failure: Callable[[str, int], None]
+    """Called with a watcher's name and an exit code when it gave up and ``on_failure = exit``."""

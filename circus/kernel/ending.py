@@ -1,0 +1,84 @@
+"""How a process is ended: its stop signal, the graceful timeout, then SIGKILL for it and all that it started."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from circus.kernel import states, tree
+from circus.kernel.orphans import kill_quietly
+from circus.kernel.remains import REPEAT, UNKILLABLE_AFTER
+
+if TYPE_CHECKING:
+    from circus.kernel.process import Process
+    from circus.kernel.watcher import Watcher
+
+
+def begin(watcher: Watcher, process: Process, reason: str, signum: int | None = None, timeout: float | None = None) -> None:
+    """Send the stop signal, and set the deadline for SIGKILL. A process that is being ended already is left to it."""
+    _, action = states.step(process.state, states.STOP)
+    if action == states.IGNORED:
+        return
+    settings = watcher.settings
+    process.state = states.STOPPING
+    process.reason = reason
+    process.stop_signal = settings.stop_signal if signum is None else signum
+    process.deadline = watcher.now() + (settings.graceful_timeout if timeout is None else timeout)
+    descendants = tree.descendants(process.pid)
+    process.kin = {pid: tree.start_time(pid) or 0.0 for pid in descendants}
+    children = tree.children(process.pid) if settings.stop_children and descendants else []
+    watcher.send(process.pid, process.stop_signal)
+    watcher.publish("kill", process_pid=process.pid, wid=process.wid, signum=process.stop_signal)
+    for pid in children:
+        kill_quietly({pid}, process.stop_signal)
+        watcher.publish("kill", process_pid=pid, wid=process.wid, signum=process.stop_signal)
+
+
+def expire(watcher: Watcher, process: Process, now: float) -> None:
+    """The deadline has passed: SIGKILL to the whole tree, again each second until it is gone."""
+    process.state, action = states.step(process.state, states.DEADLINE)
+    _kill_tree(watcher, process)
+    process.deadline = now + REPEAT
+    if action == states.SEND_SIGKILL:
+        watcher.publish("kill", process_pid=process.pid, wid=process.wid, signum=int(signal.SIGKILL))
+        return
+    process.kills += 1
+    if process.kills == UNKILLABLE_AFTER:
+        watcher.report_unkillable([process.pid])
+
+
+def _kill_tree(watcher: Watcher, process: Process) -> None:
+    pids = {process.pid, *tree.descendants(process.pid)}
+    for orphan in watcher.context.orphans.of(process.mark):
+        pids.add(orphan)
+        pids.update(tree.descendants(orphan))
+    kill_quietly(pids, signal.SIGKILL)
+
+
+def send_signal(
+    process: Process,
+    signum: int,
+    *,
+    childpid: int | None = None,
+    children: bool = False,
+    recursive: bool = False,
+) -> None:
+    """Send a signal as the command ``signal`` does: to the process, to one child, to its children, or to its whole tree.
+
+    Raise ``OSError`` if the system refuses. A process that has just gone is no error.
+    """
+    pid = process.pid
+    if childpid is not None:
+        targets = [childpid] if childpid in tree.children(pid) else []
+    elif children:
+        targets = tree.children(pid)
+    elif recursive:
+        targets = [pid, *tree.descendants(pid)]
+    else:
+        targets = [pid]
+    for target in targets:
+        try:
+            os.kill(target, signum)
+        except ProcessLookupError:
+            continue

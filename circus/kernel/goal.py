@@ -1,0 +1,50 @@
+"""What is wanted of one watcher."""
+
+from __future__ import annotations
+
+from circus.kernel.plan import RELOAD, RESTART, SEQUENTIAL
+
+
+class Goal:
+    """Up or down, and which generation of processes. The number of processes stands in the settings."""
+
+    __slots__ = ("fallback", "floor", "generation", "rollout", "start_pending", "up")
+
+    def __init__(self) -> None:
+        self.up = False
+        self.generation = 0
+        """Generation of the processes that are spawned now."""
+        self.floor = 0
+        """Processes of an earlier generation are to be replaced."""
+        self.fallback = 0
+        """The floor before the reload that is under way, in case that it fails."""
+        self.rollout = ""
+        """How old processes are being replaced: ``restart``, ``reload``, ``sequential``; empty when none is to be."""
+        self.start_pending = False
+        """True from a start until each slot was filled once."""
+
+    def down(self) -> None:
+        """Want nothing to run."""
+        self.up = False
+        self.rollout = ""
+
+    def fresh(self, *, after_stop: bool) -> None:
+        """Want new processes only, after all old ones are gone if there may be any."""
+        self._next_generation(RESTART if after_stop else "")
+        self.start_pending = True
+
+    def replace(self, *, sequential: bool) -> None:
+        """Want each process to be replaced by a new one."""
+        self.fallback = self.fallback if self.rollout in (RELOAD, SEQUENTIAL) else self.floor
+        self._next_generation(SEQUENTIAL if sequential else RELOAD)
+
+    def keep_old(self) -> None:
+        """The new processes of a reload did not come up: what ran before is good enough."""
+        self.floor = self.fallback
+        self.rollout = ""
+
+    def _next_generation(self, rollout: str) -> None:
+        self.generation += 1
+        self.floor = self.generation
+        self.rollout = rollout
+        self.up = True

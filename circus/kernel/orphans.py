@@ -1,0 +1,146 @@
+"""Finds what dead processes left behind.
+
+circusd is the subreaper of everything below it: when a process dies, those that it started become circusd's own
+children. So whoever is a child of circusd without having been spawned by it is an orphan, and one look at the list of
+children finds all of them. Each carries the mark of the process it came from in its environment; one that cleared its
+environment is known by its session, or because it was seen among the descendants when the stop began.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from circus.kernel import tree
+
+if TYPE_CHECKING:
+    from circus.kernel.process import Process
+    from circus.kernel.reaper import Reaper
+    from circus.kernel.runqueue import RunQueue
+    from circus.kernel.watcher import Watcher
+
+
+class Orphans:
+    """Assigns orphans to the watchers that they come from. An actor: it looks when a child has died."""
+
+    def __init__(self, queue: RunQueue, boot: str) -> None:
+        self.queued = False
+        self.reaper: Reaper
+        self._queue = queue
+        self._boot = boot
+        self._serial = 0
+        self._watchers: dict[int, Watcher] = {}
+        self._unswept: set[int] = set()
+        self._live: dict[str, int] = {}
+        self._sessions: dict[int, str] = {}
+        self._kin: dict[int, tuple[float, str]] = {}
+        self._adopted: dict[int, str] = {}
+        self._strangers: set[int] = set()
+
+    def register(self, watcher: Watcher) -> None:
+        """Let a watcher hear of its orphans."""
+        self._watchers[watcher.ident] = watcher
+
+    def forget(self, watcher: Watcher) -> None:
+        """Leave what comes from this watcher alone from now on."""
+        self._watchers.pop(watcher.ident, None)
+        self._unswept.discard(watcher.ident)
+        self._live = {mark: pid for mark, pid in self._live.items() if _watcher_ident(mark) != watcher.ident}
+
+    def new_mark(self, watcher: Watcher, wid: int) -> str:
+        """Return a mark that no other process ever has: it stands in the process's environment, and its descendants inherit it."""
+        self._serial += 1
+        return f"{self._boot}.{watcher.ident}.{wid}.{self._serial}"
+
+    def born(self, process: Process) -> None:
+        """Note a process that lives."""
+        self._live[process.mark] = process.pid
+        self._sessions[process.pid] = process.mark
+
+    def died(self, watcher: Watcher, process: Process) -> None:
+        """Note a process that was reaped; its watcher hears soon what it left behind."""
+        self._live.pop(process.mark, None)
+        for pid, started in process.kin.items():
+            self._kin[pid] = (started, process.mark)
+        self._unswept.add(watcher.ident)
+        self._queue.wake(self)
+
+    def stranger_died(self, pid: int, exit_code: int) -> None:
+        """Note that a child which nobody spawned was reaped. It may have left others in turn."""
+        self._strangers.discard(pid)
+        mark = self._adopted.pop(pid, None)
+        if mark is None:
+            return
+        watcher = self._watchers.get(_watcher_ident(mark))
+        if watcher is not None:
+            watcher.remains.died(pid)
+            self._unswept.add(watcher.ident)
+        self._queue.wake(self)
+
+    def of(self, mark: str) -> list[int]:
+        """Return the orphans of a process that may itself still be alive: those that left their parents."""
+        return [pid for pid in self._orphan_pids() if self._identify(pid) == mark]
+
+    def turn(self, until: float) -> None:
+        """Look once, and tell each watcher that has lost a process what is left of it."""
+        found: dict[int, dict[str, set[int]]] = {}
+        for pid in self._orphan_pids():
+            mark = self._identify(pid)
+            if mark is None:
+                self._strangers.add(pid)
+            elif mark not in self._live:
+                found.setdefault(_watcher_ident(mark), {}).setdefault(mark, set()).add(pid)
+        unswept, self._unswept = self._unswept, set()
+        for ident in unswept | found.keys():
+            watcher = self._watchers.get(ident)
+            if watcher is not None:
+                watcher.remains.found(found.get(ident, {}))
+                self._queue.wake(watcher)
+        self._forget_ended({mark for marks in found.values() for mark in marks})
+
+    def _orphan_pids(self) -> list[int]:
+        known = self.reaper.knows
+        return [pid for pid in tree.own_children() if pid not in self._strangers and not known(pid)]
+
+    def _identify(self, pid: int) -> str | None:
+        mark = self._adopted.get(pid) or self._read_mark(pid)
+        if mark is None or _watcher_ident(mark) not in self._watchers:
+            return None
+        self._adopted[pid] = mark
+        return mark
+
+    def _read_mark(self, pid: int) -> str | None:
+        for mark in tree.marks_of(pid).split(","):
+            if mark.startswith(self._boot + "."):
+                return mark
+        session = self._sessions.get(tree.session_of(pid) or 0)
+        if session is not None:
+            return session
+        started, mark = self._kin.get(pid, (0.0, ""))
+        return mark if mark and tree.start_time(pid) == started else None
+
+    def _forget_ended(self, remaining: set[str]) -> None:
+        """Drop what was kept to recognise the orphans of processes that left none."""
+        if len(self._sessions) == len(self._live) and not self._kin:
+            return
+        kept = remaining | self._live.keys() | set(self._adopted.values())
+        self._sessions = {pid: mark for pid, mark in self._sessions.items() if mark in kept}
+        self._kin = {pid: entry for pid, entry in self._kin.items() if entry[1] in kept}
+
+
+def _watcher_ident(mark: str) -> int:
+    return int(mark.split(".")[1])
+
+
+def wid_of(mark: str) -> int:
+    """Return the slot that a mark names."""
+    return int(mark.split(".")[2])
+
+
+def kill_quietly(pids: set[int], signum: int) -> None:
+    """Send a signal to each process that is still there."""
+    for pid in pids:
+        try:
+            os.kill(pid, signum)
+        except (ProcessLookupError, PermissionError):
+            continue

@@ -1,0 +1,145 @@
+"""One turn of a watcher: deadlines, the plan's steps, the events that tell of a change, the timer for the next look."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from typing import TYPE_CHECKING
+
+from circus.exc import SpawnError
+from circus.kernel import deaths, ending, states, waiting
+from circus.kernel.plan import END, RESTART, Actual, Wanted, make_plan
+from circus.kernel.process import Process, Slot
+from circus.kernel.spawn import spawn
+
+if TYPE_CHECKING:
+    from circus.kernel.watcher import Watcher
+
+log = logging.getLogger("circus")
+
+
+def take(watcher: Watcher, until: float) -> None:
+    """Take a watcher's turn. It ends by ``until`` (monotonic seconds), and asks for another if there is more to do."""
+    now = watcher.now()
+    _expire(watcher, now)
+    _advance(watcher)
+    plan = make_plan(_wanted(watcher), _actual(watcher), now)
+    for step in plan.steps:
+        if step.verb == END and step.process is not None:
+            ending.begin(watcher, step.process, step.reason)
+        elif watcher.now() >= until or not _fill(watcher, step.wid):
+            watcher.wake()
+            break
+    _advance(watcher)
+    waiting.settle(watcher)
+    _arm(watcher, plan.wake_at)
+
+
+def _wanted(watcher: Watcher) -> Wanted:
+    goal, settings = watcher.goal, watcher.settings
+    return Wanted(
+        goal.up, watcher.count, goal.generation, goal.floor, goal.rollout, settings.respawn, settings.warmup_delay
+    )
+
+
+def _actual(watcher: Watcher) -> Actual:
+    return Actual(list(watcher.processes.values()), watcher.slots, watcher.remains.occupied, watcher.last_spawn)
+
+
+def _expire(watcher: Watcher, now: float) -> None:
+    for process in list(watcher.processes.values()):
+        if process.dying and process.deadline is not None and process.deadline <= now:
+            ending.expire(watcher, process, now)
+    watcher.remains.expire(now)
+
+
+def _advance(watcher: Watcher) -> None:
+    """Publish what has come about, and compute the state."""
+    goal = watcher.goal
+    anything_left = bool(watcher.processes) or watcher.remains.anything
+    if goal.rollout == RESTART:
+        old = any(process.generation < goal.floor for process in watcher.processes.values())
+        if not old and not watcher.remains.occupied:
+            goal.rollout = ""
+            _stopped(watcher)
+    elif goal.rollout and _is_rolled_out(watcher):
+        goal.rollout = ""
+        log.info("%s reloaded", watcher.name)
+        watcher.publish("reload")
+    if goal.up and goal.start_pending and not goal.rollout and waiting.is_complete(watcher):
+        goal.start_pending = False
+        log.info("%s started", watcher.name)
+        watcher.publish("start")
+    before, watcher.state = (
+        watcher.state,
+        states.watcher_state(
+            up=goal.up,
+            anything_left=anything_left,
+            bringing_down=goal.rollout == RESTART,
+            start_pending=goal.start_pending,
+        ),
+    )
+    if watcher.state == states.STOPPED and before != states.STOPPED:
+        goal.start_pending = False
+        _stopped(watcher)
+
+
+def _stopped(watcher: Watcher) -> None:
+    for wid in [wid for wid in watcher.slots if wid > watcher.count]:
+        del watcher.slots[wid]
+    log.info("%s stopped", watcher.name)
+    watcher.publish("stop")
+
+
+def _is_rolled_out(watcher: Watcher) -> bool:
+    floor, now = watcher.goal.floor, watcher.now()
+    for process in watcher.processes.values():
+        settled_from = process.settled_from()
+        if process.generation < floor or settled_from is None or settled_from > now:
+            return False
+    return waiting.is_complete(watcher)
+
+
+def _arm(watcher: Watcher, wake_at: float | None) -> None:
+    """Come back at the earliest deadline, if there is any."""
+    deadlines = [p.deadline for p in watcher.processes.values() if p.dying and p.deadline is not None]
+    remains = watcher.remains.next_deadline()
+    times = [*deadlines, *(at for at in (wake_at, remains) if at is not None)]
+    if watcher.timer is not None:
+        watcher.timer.cancel()
+        watcher.timer = None
+    if times:
+        watcher.timer = watcher.context.loop.call_at(min(times), watcher.wake)
+
+
+def _fill(watcher: Watcher, wid: int) -> bool:
+    """Spawn a process into a slot; return whether that succeeded."""
+    settings, context, goal = watcher.settings, watcher.context, watcher.goal
+    slot = watcher.slots.get(wid)
+    if slot is None:
+        slot = watcher.slots[wid] = Slot(wid)
+    process = Process(wid, goal.generation, context.orphans.new_mark(watcher, wid), needs_ready=bool(settings.ready))
+    process.started = watcher.last_spawn = watcher.now()
+    process.started_at = time.time()
+    try:
+        notify = context.notify_address() if settings.ready else ""
+        process.pid = spawn(settings, wid=wid, mark=process.mark, notify_address=notify)
+    except SpawnError as error:
+        process.state, _ = states.step(process.state, states.SPAWN_FAILED)
+        deaths.spawn_failed(watcher, slot, error)
+        return False
+    process.state, _ = states.step(process.state, states.SPAWNED)
+    if not process.needs_ready:
+        process.state, _ = states.step(process.state, states.READY)
+    if settings.max_age:
+        process.expires = process.started + settings.max_age + random.uniform(0, settings.max_age_variance)
+    if slot.filled and not goal.start_pending and not goal.rollout and slot.ended_by_itself:
+        watcher.restarts += 1
+    slot.filled = goal.generation
+    slot.spawn_failures = 0
+    watcher.processes[process.pid] = process
+    context.orphans.born(process)
+    context.reaper.watch(process.pid, watcher.exited)
+    watcher.publish("spawn", process_pid=process.pid, wid=wid, time=process.started_at)
+    return True

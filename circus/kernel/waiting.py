@@ -1,0 +1,96 @@
+"""When the intents on a watcher are done, and what the reply then says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from circus.kernel import states
+from circus.kernel.intents import ATTEMPT, KILL, RESIZE, START, STOP, Intent, changes, conflicts
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from circus.kernel.watcher import Watcher
+
+
+def accept(watcher: Watcher, intent: Intent) -> None:
+    """Take an intent in; those that want the opposite are superseded."""
+    for old in watcher.intents:
+        if conflicts(intent.kind, old.kind):
+            old.supersede()
+    watcher.intents.append(intent)
+
+
+def fail(watcher: Watcher, kinds: Collection[str], reason: str) -> None:
+    """Tell those who wait for intents of these kinds that it cannot be done."""
+    for intent in watcher.intents:
+        if intent.kind in kinds:
+            intent.fail(f"{watcher.name}: {reason}")
+
+
+def settle(watcher: Watcher) -> None:
+    """Finish every intent that has been reached."""
+    if not watcher.intents:
+        return
+    for intent in watcher.intents:
+        if intent.pending and _is_reached(watcher, intent):
+            _finish(watcher, intent)
+    watcher.intents = [intent for intent in watcher.intents if intent.pending]
+
+
+def is_complete(watcher: Watcher) -> bool:
+    """Return whether each slot is filled by a process that runs, and nothing is left to be ended."""
+    if watcher.remains.occupied:
+        return False
+    filled = set()
+    for process in watcher.processes.values():
+        if process.state == states.RUNNING:
+            filled.add(process.wid)
+        elif process.dying:
+            return False
+    return all(wid in filled or _is_done(watcher, wid) for wid in range(1, watcher.count + 1))
+
+
+def _is_done(watcher: Watcher, wid: int) -> bool:
+    """Return whether a slot was filled and may stay empty, as ``respawn`` is off."""
+    slot = watcher.slots.get(wid)
+    if watcher.settings.respawn or slot is None or slot.filled < max(watcher.goal.floor, 1):
+        return False
+    return not any(process.wid == wid for process in watcher.processes.values())
+
+
+def _is_tried(watcher: Watcher, wid: int) -> bool:
+    slot = watcher.slots.get(wid)
+    if slot is None:
+        return False
+    return slot.spawn_failures > 0 or slot.failures > 0 or slot.filled >= watcher.goal.floor
+
+
+def _is_reached(watcher: Watcher, intent: Intent) -> bool:
+    if intent.kind == KILL:
+        return not any(pid in watcher.processes for pid in intent.targets) and not watcher.remains.occupied
+    if intent.kind == STOP:
+        return watcher.state == states.STOPPED
+    if intent.kind == ATTEMPT:
+        tried = all(_is_tried(watcher, wid) for wid in range(1, watcher.count + 1))
+        awaited = any(process.state == states.STARTING for process in watcher.processes.values())
+        return not watcher.goal.up or (tried and not awaited)
+    if not watcher.goal.up:
+        return watcher.state == states.STOPPED
+    if watcher.goal.rollout or watcher.goal.start_pending:
+        return False
+    return is_complete(watcher)
+
+
+def _finish(watcher: Watcher, intent: Intent) -> None:
+    if intent.kind in (KILL, ATTEMPT):
+        intent.finish()
+    elif intent.kind == STOP:
+        intent.finish(info=None)
+    elif intent.kind == RESIZE:
+        intent.finish(numprocesses=watcher.count)
+    else:
+        info: dict[str, Any] = changes(intent.before, [process.pid for process in watcher.live()])
+        if intent.kind == START:
+            del info["stopped"]
+        intent.finish(info=info)

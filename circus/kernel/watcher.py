@@ -1,0 +1,236 @@
+"""A watcher keeps what is wanted and what is, and is the one actor that brings them together."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+from circus.kernel import deaths, ending, states, turn, waiting
+from circus.kernel.goal import Goal
+from circus.kernel.intents import ATTEMPT, KILL, RELOAD, RESIZE, RESTART, START, STOP, Intent, changes
+from circus.kernel.plan import RESTART as DOWN_THEN_UP
+from circus.kernel.process import Process, Slot
+from circus.kernel.remains import Remains
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from circus.config import WatcherSettings
+    from circus.kernel.context import Context
+
+log = logging.getLogger("circus")
+
+_idents = itertools.count(1)
+
+
+class Watcher:
+    """Supervises the processes of one program. Every method returns at once; an :class:`Intent` tells when it is done."""
+
+    def __init__(self, context: Context, settings: WatcherSettings) -> None:
+        self.context = context
+        self.settings = settings
+        self.ident = next(_idents)
+        self.queued = False
+        self.goal = Goal()
+        self.processes: dict[int, Process] = {}
+        self.slots: dict[int, Slot] = {}
+        self.remains = Remains(self)
+        self.intents: list[Intent] = []
+        self.state = states.STOPPED
+        self.failure = ""
+        """Why it gave up, or why the last reload did not succeed; empty when all is well."""
+        self.claimed = 0
+        """Counts the commands that decided over it; a longer operation on many leaves it alone once this has moved on."""
+        self.restarts = 0
+        """How many processes were replaced because they ended by themselves."""
+        self.last_spawn = float("-inf")
+        self.timer: asyncio.TimerHandle | None = None
+        context.orphans.register(self)
+
+    @property
+    def name(self) -> str:
+        """The name as configured."""
+        return self.settings.name
+
+    @property
+    def up(self) -> bool:
+        """Whether it is wanted to run."""
+        return self.goal.up
+
+    @property
+    def count(self) -> int:
+        """How many processes it has when it is up."""
+        return min(self.settings.numprocesses, 1) if self.settings.singleton else self.settings.numprocesses
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return time.monotonic()
+
+    def status(self) -> str:
+        """Return ``active``, ``stopped``, ``starting`` or ``stopping``."""
+        return self.state
+
+    def pids(self) -> list[int]:
+        """PIDs of the processes, in the order in which they were spawned; those that are being ended too."""
+        return list(self.processes)
+
+    def live(self) -> list[Process]:
+        """Processes that nobody wants gone."""
+        return [process for process in self.processes.values() if process.live]
+
+    # What others want of it.
+
+    def start(self) -> Intent:
+        """Bring it up: fill every slot that is empty, at once."""
+        if not self.goal.up:
+            self._begin_fresh()
+        else:
+            self._refill()
+        return self._accept(START)
+
+    def stop(self) -> Intent:
+        """Bring it down, with everything that its processes started."""
+        self.goal.down()
+        self.failure = ""
+        return self._accept(STOP)
+
+    def restart(self) -> Intent:
+        """Stop, then start."""
+        self._begin_fresh()
+        return self._accept(RESTART)
+
+    def reload(self, *, graceful: bool = True, sequential: bool = False) -> Intent:
+        """Replace each process by a new one, without a gap unless ``sequential``; with ``send_hup`` only send SIGHUP."""
+        if not graceful:
+            return self.restart()
+        if not self.goal.up:
+            self._begin_fresh()
+        elif self.settings.send_hup:
+            return self._send_hup()
+        elif self.goal.rollout != DOWN_THEN_UP:
+            self.goal.replace(sequential=sequential)
+            self._forgive()
+        return self._accept(RELOAD)
+
+    def resize(self) -> Intent:
+        """Adapt the number of processes to the settings."""
+        return self._accept(RESIZE)
+
+    def kill(self, pid: int | None = None, signum: int | None = None, timeout: float | None = None) -> Intent:
+        """End one process or all of them; they are replaced. An unknown PID is no error."""
+        targets = [p for p in self.processes.values() if pid is None or p.pid == pid]
+        intent = self._accept(KILL, [process.pid for process in targets])
+        for process in targets:
+            ending.begin(self, process, "kill", signum, timeout)
+        return intent
+
+    def attempt(self) -> Intent:
+        """Wait until each slot was tried once since the start, whatever came of it."""
+        intent = Intent(ATTEMPT, self.context.journal.seq)
+        self.intents.append(intent)
+        self.wake()
+        return intent
+
+    def hurry(self, seconds: float) -> None:
+        """Let whatever is being ended have no more than this time."""
+        deadline = self.now() + seconds
+        for process in self.processes.values():
+            if process.state == states.STOPPING and process.deadline is not None:
+                process.deadline = min(process.deadline, deadline)
+        self.remains.hurry(deadline)
+        self.wake()
+
+    def disown(self) -> None:
+        """Leave the processes alone from now on: they live on, unwatched."""
+        self.context.orphans.forget(self)
+        for pid in self.processes:
+            self.context.reaper.forget(pid)
+        self.processes.clear()
+        self.goal.down()
+        self.wake()
+
+    def ready(self, process: Process) -> None:
+        """A process said that it is ready."""
+        if process.state == states.STARTING:
+            process.state, _ = states.step(process.state, states.READY)
+            self.publish("ready", process_pid=process.pid, wid=process.wid)
+            self.wake()
+
+    # What its parts need.
+
+    def exited(self, pid: int, exit_code: int) -> None:
+        """A process of it has been collected."""
+        deaths.reaped(self, self.processes.pop(pid), exit_code)
+
+    def claim(self) -> int:
+        """Announce a decision over it, and return the number of that decision."""
+        self.claimed += 1
+        return self.claimed
+
+    def wake(self) -> None:
+        """Compare again soon."""
+        self.context.queue.wake(self)
+
+    def turn(self, until: float) -> None:
+        """Compare what is wanted with what is, and take steps until ``until`` (monotonic seconds)."""
+        turn.take(self, until)
+
+    def publish(self, action: str, **data: Any) -> None:
+        """Publish an event of this watcher."""
+        self.context.journal.publish(self.name, action, **data)
+
+    def send(self, pid: int, signum: int) -> None:
+        """Send a signal; a process that has just gone is no error, another refusal is logged."""
+        try:
+            os.kill(pid, signum)
+        except ProcessLookupError:
+            return
+        except OSError as error:
+            log.error("%s: signal %d to process %d failed: %s", self.name, signum, pid, error)
+
+    def report_unkillable(self, pids: list[int]) -> None:
+        """Tell that processes survive SIGKILL, and release whoever waits for their end."""
+        survivors = ", ".join(map(str, pids))
+        reason = f"SIGKILL does not end {survivors}: the system holds them (ps shows in which state)"
+        log.error("%s: %s", self.name, reason)
+        self.publish("unkillable", pids=pids)
+        waiting.fail(self, (STOP, RESTART, KILL), reason)
+
+    def _accept(self, kind: str, targets: list[int] | None = None) -> Intent:
+        intent = Intent(kind, self.context.journal.seq, [process.pid for process in self.live()], targets or ())
+        waiting.accept(self, intent)
+        self.claimed += 1
+        self.wake()
+        return intent
+
+    def _begin_fresh(self) -> None:
+        self.goal.fresh(after_stop=bool(self.processes or self.remains.anything))
+        self._forgive()
+
+    def _forgive(self) -> None:
+        self.failure = ""
+        for slot in self.slots.values():
+            slot.forgive()
+
+    def _refill(self) -> None:
+        """Try whatever is missing at once, also where ``respawn`` says no."""
+        self.failure = ""
+        alive = {process.wid for process in self.live()}
+        for slot in self.slots.values():
+            if slot.wid not in alive:
+                slot.forgive()
+                slot.filled = 0
+
+    def _send_hup(self) -> Intent:
+        pids = [process.pid for process in self.live()]
+        for pid in pids:
+            self.send(pid, signal.SIGHUP)
+        self.claimed += 1
+        self.publish("reload")
+        intent = Intent(RELOAD, self.context.journal.seq, pids)
+        intent.finish(info=changes(pids, pids))
+        return intent
