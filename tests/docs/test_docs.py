@@ -29,12 +29,12 @@ def blocks(language: str) -> Iterator[tuple[str, str]]:
     for page in PAGES:
         text = page.read_text()
         if page.suffix == ".md":
-            found = re.finditer(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+            found = re.finditer(rf"^()```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
         else:
-            found = re.finditer(rf"^ *\.\. code-block:: {language}\n\n((?: +.*\n|\n)+)", text, re.MULTILINE)
+            found = re.finditer(rf"^( *)\.\. code-block:: {language}\n\n((?:\1 +.*\n|\n)+)", text, re.MULTILINE)
         for block in found:
             line = text.count("\n", 0, block.start()) + 1
-            yield f"{page.relative_to(ROOT)}:{line}", textwrap.dedent(block[1])
+            yield f"{page.relative_to(ROOT)}:{line}", textwrap.dedent(block[2])
 
 
 @pytest.mark.parametrize("where,text", [pytest.param(*block, id=block[0]) for block in blocks("ini")])
@@ -56,7 +56,7 @@ def test_every_circusctl_command_shown_exists() -> None:
     shown = {
         (page.name, word)
         for page in PAGES
-        for word in re.findall(r"(?:\$ |bin/|``|`)circusctl (?:-\S+ )*([a-z]\w*)", page.read_text())
+        for word in re.findall(r"(?:\$ |bin/|``|`)circusctl (?:-[\w-]+ )*([a-z]\w*)", page.read_text())
     }
     assert shown
     known = {*names(), *LOCAL_COMMANDS}
