@@ -36,6 +36,24 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
 
 
+def closest(name: str, known: Iterable[str], edits: int) -> str | None:
+    """The known name that is the fewest edits from ``name``, if at most ``edits``. Letter case does not count."""
+    distances = {
+        other: _distance(name.lower(), other.lower()) for other in known if abs(len(other) - len(name)) <= edits
+    }
+    best = min(distances, key=distances.__getitem__, default=None)
+    return best if best is not None and distances[best] <= edits else None
+
+
+def _distance(left: str, right: str) -> int:
+    row = list(range(len(right) + 1))
+    for i, char in enumerate(left, 1):
+        above, row = row, [i]
+        for j, other in enumerate(right, 1):
+            row.append(min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (char != other)))
+    return row[-1]
+
+
 def text(value: str) -> str:
     return value
 

@@ -1,0 +1,205 @@
+"""What must hold between options and between sections, beyond the type of each value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from circus.config import kinds
+from circus.config.change import STREAMS as STREAM_OPTIONS
+from circus.config.change import conflicts
+from circus.config.faults import Place, Report
+from circus.config.ini import Document
+from circus.config.known import HOOK_FUNCTIONS, PLUGINS, STREAMS, is_dotted, stream_name
+from circus.config.schema import SocketSettings, WatcherSettings
+from circus.config.variables import sockets_named, uses_old_wid
+
+if TYPE_CHECKING:
+    from circus.config.loader import Config
+
+
+class _Subject(NamedTuple):
+    """A section, and where to say what is wrong with it."""
+
+    section: str
+    document: Document
+    report: Report
+
+    def place(self, option: str = "") -> Place:
+        return self.document.place(self.section, option)
+
+    def fault(self, option: str, message: str) -> None:
+        self.report.fault(self.place(option), self.section, option, message)
+
+    def warn(self, option: str, message: str) -> None:
+        self.report.warn(self.place(option), self.section, option, message)
+
+
+def check(config: Config, document: Document, report: Report) -> None:
+    """Report every fault and warning of a configuration whose values have the right types."""
+    sections = {_key(section): section for section in document.text.sections}
+    sockets = {socket.name for socket in config.sockets}
+    for watcher in config.watchers:
+        subject = _Subject(sections["watcher", watcher.name], document, report)
+        if not watcher.cmd.strip():
+            subject.fault("cmd" if "cmd" in document.text[subject.section] else "", _NO_COMMAND)
+        _check_watcher(watcher, subject, sockets)
+    for plugin in config.plugins:
+        subject = _Subject(sections["plugin", plugin.name[7:]], document, report)
+        _check_watcher(plugin.watcher, subject, sockets)
+        if not is_dotted(plugin.use) and plugin.use not in PLUGINS:
+            message = f"there is no plugin {plugin.use!r}; accepted: a dotted path, or one of {', '.join(PLUGINS)}"
+            subject.fault("use", message + kinds.nearest(plugin.use, PLUGINS))
+    for socket in config.sockets:
+        _check_socket(socket, _Subject(_socket_section(document, socket.name), document, report))
+    _check_names(document, report)
+    _check_addresses(config, document, report)
+
+
+_NO_COMMAND = "the watcher has no command; accepted: cmd = the program and its arguments"
+
+
+def _key(section: str) -> tuple[str, str]:
+    kind, _, name = section.partition(":")
+    return kind, name.strip()
+
+
+def _socket_section(document: Document, name: str) -> str:
+    return next(s for s in document.text.sections if _key(s)[0] == "socket" and _key(s)[1].lower() == name)
+
+
+def _check_watcher(watcher: WatcherSettings, subject: _Subject, sockets: set[str]) -> None:
+    for option, message in conflicts(watcher):
+        subject.fault(option, message)
+    if watcher.stdin_socket and watcher.stdin_socket not in sockets:
+        message = f"there is no socket {watcher.stdin_socket!r}; accepted: {_listed(sockets)}"
+        subject.fault("stdin_socket", message + kinds.nearest(watcher.stdin_socket, sockets))
+    for hook, (function, _) in watcher.hooks.items():
+        bare = function.partition("(")[0].strip()
+        if not is_dotted(function) and bare not in HOOK_FUNCTIONS:
+            message = f"there is no hook function {bare!r}; accepted: a dotted path, or {', '.join(HOOK_FUNCTIONS)}"
+            subject.fault(f"hooks.{hook}", message + kinds.nearest(bare, HOOK_FUNCTIONS))
+    for option in STREAM_OPTIONS:
+        options = getattr(watcher, option)
+        if options:
+            _check_stream(option, options, subject)
+    _check_variables(watcher, subject, sockets)
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names)) or "the name of a [socket:NAME], of which there are none"
+
+
+def _check_stream(stream: str, options: dict[str, str], subject: _Subject) -> None:
+    if "class" not in options:
+        first = f"{stream}.{next(iter(options))}"
+        subject.fault(
+            first, f"the stream has no class; accepted: {stream}.class = one of {', '.join(STREAMS)}, or a path"
+        )
+        return
+    name = stream_name(options["class"])
+    readers = STREAMS.get(name)
+    if readers is None:
+        if not is_dotted(name):
+            message = f"there is no stream {name!r}; accepted: {', '.join(STREAMS)}, or a dotted path"
+            subject.fault(f"{stream}.class", message + kinds.nearest(name, STREAMS))
+        return
+    if "filename" in readers and not options.get("filename"):
+        subject.fault(f"{stream}.class", f"{name} needs a file; accepted: {stream}.filename = the file's path")
+    for key, value in options.items():
+        if key == "class":
+            continue
+        if key not in readers:
+            accepted = ", ".join(readers) or "none"
+            message = f"{name} has no option {key!r}; accepted: {accepted}{kinds.nearest(key, readers)}"
+            subject.warn(f"{stream}.{key}", message)
+            continue
+        try:
+            readers[key](value)
+        except ValueError as error:
+            subject.fault(f"{stream}.{key}", str(error))
+
+
+def _check_variables(watcher: WatcherSettings, subject: _Subject, sockets: set[str]) -> None:
+    texts = {"cmd": watcher.cmd, "args": watcher.args, "shell_args": watcher.shell_args}
+    texts |= {f"{stream}.filename": getattr(watcher, stream).get("filename") for stream in STREAM_OPTIONS}
+    for option, text in texts.items():
+        if not isinstance(text, str):
+            continue
+        if uses_old_wid(text):
+            subject.warn(option, "$WID is deprecated; accepted: $(circus.wid)")
+        for name in sorted(sockets_named(text) - sockets):
+            message = f"there is no socket {name!r}, so the variable stays as it is; accepted: {_listed(sockets)}"
+            subject.warn(option, message + kinds.nearest(name, sockets))
+
+
+def _check_socket(socket: SocketSettings, subject: _Subject) -> None:
+    if socket.family == "AF_UNIX" and not socket.path:
+        subject.fault("family", "a Unix socket needs a file; accepted: path = the socket's file")
+    if socket.so_reuseport and socket.path:
+        subject.fault("so_reuseport", "a Unix socket has no port to share; accepted: host and port, or no so_reuseport")
+
+
+def _check_names(document: Document, report: Report) -> None:
+    """Names that differ only in letter case would be the same to commands, or the same descriptor."""
+    seen: dict[tuple[str, str], str] = {}
+    for section in document.text.sections:
+        kind, name = _key(section)
+        # A plugin's watcher is called plugin:NAME, so that a [watcher:plugin:NAME] would meet it.
+        folded = ("watcher", section.lower()) if kind == "plugin" else (kind, name.lower())
+        if kind not in ("watcher", "plugin", "socket") or not name or not document.text[section]:
+            continue
+        first = seen.setdefault(folded, section)
+        if first != section:
+            place = document.place(first)
+            message = f"the name differs only in letter case from [{first}] at {place.file}:{place.line}"
+            report.fault(document.place(section), section, "", f"{message}; accepted: names that differ otherwise")
+
+
+class _Address(NamedTuple):
+    section: str
+    option: str
+    host: str
+    port: str
+
+    def meets(self, other: _Address) -> bool:
+        return self.host == other.host or "*" in (self.host, other.host)
+
+
+def _check_addresses(config: Config, document: Document, report: Report) -> None:
+    """Two endpoints or sockets that would bind the same port or file."""
+    taken: dict[str, list[_Address]] = {}
+    for address in _addresses(config, document):
+        others = taken.setdefault(address.port, [])
+        first = next((other for other in others if other.meets(address)), None)
+        if first:
+            message = (
+                f"{address.port} is taken by {first.option} of [{first.section}]; accepted: a place of its own for each"
+            )
+            report.fault(document.place(address.section, address.option), address.section, address.option, message)
+        others.append(address)
+
+
+def _addresses(config: Config, document: Document) -> Iterator[_Address]:
+    for option in ("endpoint", "pubsub_endpoint", "stats_endpoint"):
+        transport, _, address = getattr(config.circus, option).partition("://")
+        host, _, port = address.rpartition(":")
+        if transport == "ipc":
+            yield _Address("circus", option, "", address)
+        elif transport == "tcp" and port not in ("", "0", "*"):
+            yield _Address("circus", option, _host(host), f"port {port}")
+    if config.circus.httpd and config.circus.httpd_port:
+        yield _Address("circus", "httpd_port", _host(config.circus.httpd_host), f"port {config.circus.httpd_port}")
+    for socket in config.sockets:
+        section = _socket_section(document, socket.name)
+        if socket.path:
+            yield _Address(section, "path", "", socket.path)
+        elif socket.port and socket.type == "SOCK_STREAM" and not socket.so_reuseport:
+            yield _Address(section, "port", _host(socket.host), f"port {socket.port}")
+
+
+def _host(host: str) -> str:
+    host = host.strip("[]").lower()
+    if host in ("*", "", "0.0.0.0", "::"):
+        return "*"
+    return "127.0.0.1" if host == "localhost" else host
