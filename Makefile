@@ -43,7 +43,7 @@ docs: $(VENV)/.with-docs ## build the documentation into docs/_build/html, and t
 	@echo "docs/_build/html/index.html"
 
 dist: $(VENV)/.with-dist ## build the wheel and the source archive into dist/
-	@$(IN_VENV) python -m build --outdir dist . >/dev/null
+	@log=$$(mktemp); $(IN_VENV) python -m build --outdir dist . >$$log 2>&1 || { cat $$log; exit 1; }; rm -f $$log
 	@ls -1 dist/*
 
 clean: ## remove everything that make has made, the virtual environment too
