@@ -112,13 +112,17 @@ def _changed(settings: WatcherSettings, key: str, value: object) -> WatcherSetti
     if key == "hooks":
         return dataclasses.replace(settings, hooks=_hooks(settings, value))
     if key in STREAMS:
-        return dataclasses.replace(settings, **{key: _stream(key, value)})
+        return _replaced(settings, key, _stream(key, value))
     row = find(options_of(type(settings)), key)
     if row is None:
         raise MessageError(f"unknown key {key!r}")
     if row.prefix:
         return _changed_member(settings, row, key, value)
-    return dataclasses.replace(settings, **{row.field: _single(row, value)})
+    return _replaced(settings, row.field, _single(row, value))
+
+
+def _replaced(settings: WatcherSettings, field: str, value: Any) -> WatcherSettings:
+    return dataclasses.replace(settings, **{field: value})
 
 
 def _changed_member(settings: WatcherSettings, row: Option, key: str, value: object) -> WatcherSettings:
@@ -136,7 +140,7 @@ def _changed_member(settings: WatcherSettings, row: Option, key: str, value: obj
     else:
         changed[member] = str(value)
         complete_stream(changed)
-    return dataclasses.replace(settings, **{row.field: changed})
+    return _replaced(settings, row.field, changed)
 
 
 def _single(row: Option, value: object) -> object:
@@ -148,7 +152,7 @@ def _single(row: Option, value: object) -> object:
 
 
 def _typed(key: str, kind: str, limits: Mapping[str, str], value: object, spec: str = "") -> object:
-    """``value`` if it is of the kind; texts of names (users, signals, keywords) go through the reader that files use."""
+    """``value`` if it is of the kind; names (of users, signals, keywords) go through the reader that files use."""
     wrong = MessageError(f"{key!r} isn't {_REASONS_BY_KEY.get(key) or _REASONS[kind]}")
     whole = isinstance(value, int) and not isinstance(value, bool)
     try:

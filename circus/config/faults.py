@@ -15,7 +15,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault or warning. As a text it is ``FILE:LINE: [section] option: message``; what does not apply is left out."""
+    """One fault or warning. Its text is ``FILE:LINE: [section] option: message`` without what does not apply."""
 
     file: str
     line: int

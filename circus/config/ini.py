@@ -1,7 +1,8 @@
 """From the text of ini files to one ConfigObj that holds every section as text, includes merged.
 
-Existing files follow rules that ConfigObj does not share: ``;`` begins a comment, ``#`` within a value does not, values go on in
-indented lines, options and sections may be repeated. ``normalise`` writes such a text anew in ConfigObj's own terms.
+Existing files follow rules that ConfigObj does not share: ``;`` begins a comment, ``#`` within a value does not,
+values go on in indented lines, options and sections may be repeated. ``normalise`` writes such a text in ConfigObj's
+own terms.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ _QUOTED = re.compile(r"['\"#\n]")
 
 @dataclass(slots=True)
 class Document:
-    """The text of a file and all that it includes. ``places`` has the line of each (section, option), and of the section as (section, "")."""
+    """The text of a file and all that it includes.
+
+    ``places`` has the line of each (section, option), and that of the section itself as (section, "").
+    """
 
     path: str
     text: ConfigObj
@@ -34,14 +38,14 @@ class Document:
 
 
 def read(path: str, report: Report) -> Document:
-    """Read ``path`` and the files it includes. What was set first stays: the main file wins over included ones, earlier over later."""
+    """Read ``path`` and the files it includes. What was set first stays, so the main file wins over included ones."""
     document = Document(path, _parse([]))
     _include(path, document, report, ())
     return document
 
 
 def normalise(text: str, file: str, report: Report) -> tuple[list[str], dict[tuple[str, str], Place]]:
-    """The lines of ``text`` for ConfigObj, with what was repeated merged, and the place where each option and section began."""
+    """The lines of ``text`` for ConfigObj, what was repeated merged, and the place of each option and section."""
     sections, places = _Scanner(file, report).scan(text)
     lines = []
     for section, options in sections.items():

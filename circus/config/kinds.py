@@ -1,7 +1,8 @@
-"""The kinds of values that options have: how each is read from the text of a file, and how it is taken from a program.
+"""The kinds of values that options have, and how each is read from the text of a file.
 
-An option names its kind as a check of ConfigObj's configspec does, with arguments: ``integer(min=0)``, ``choice(restart, exit, ignore)``.
-Each function of ``READERS`` gets the text and these arguments (texts too) and raises ``ValueError`` with what is wrong and what is accepted.
+An option names its kind and arguments as a check of ConfigObj's configspec: ``integer(min=0)``, ``keyword(a, b)``.
+Each function of ``READERS`` gets the text and these arguments, texts too. It raises ``ValueError`` with what is wrong
+and what is accepted.
 """
 
 from __future__ import annotations
@@ -122,19 +123,13 @@ def signum(value: str) -> int:
         raise ValueError(f"{value!r} is not a signal; accepted: {accepted}") from None
 
 
-def choice(value: str, *accepted: str) -> str:
-    if value not in accepted:
-        shown = ", ".join(name or "nothing" for name in accepted)
-        raise ValueError(f"{value!r} is unknown; accepted: {shown}{nearest(value, filter(None, accepted))}")
-    return value
-
-
 def keyword(value: str, *accepted: str) -> str:
-    """As ``choice``, in any letter case; the result is spelled as in ``accepted``."""
+    """One of ``accepted`` in any letter case; the result is spelled as there."""
     for name in accepted:
         if name.lower() == value.lower():
             return name
-    return choice(value, *accepted)
+    shown = ", ".join(name or "nothing" for name in accepted)
+    raise ValueError(f"{value!r} is unknown; accepted: {shown}{nearest(value, filter(None, accepted))}")
 
 
 def user(value: str) -> int | str | None:
@@ -216,7 +211,19 @@ def hook(value: str) -> tuple[str, bool]:
 
 
 READERS: dict[str, Callable[..., object]] = {
-    function.__name__: function
-    for function in (text, optional, boolean, integer, number, octal, signum, choice, keyword)
-    + (user, user_name, group, endpoint, multicast, rlimit, hook)
+    "text": text,
+    "optional": optional,
+    "boolean": boolean,
+    "integer": integer,
+    "number": number,
+    "octal": octal,
+    "signum": signum,
+    "keyword": keyword,
+    "user": user,
+    "user_name": user_name,
+    "group": group,
+    "endpoint": endpoint,
+    "multicast": multicast,
+    "rlimit": rlimit,
+    "hook": hook,
 }

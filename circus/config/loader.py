@@ -32,7 +32,7 @@ from circus.exc import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """A whole configuration, each tuple sorted by name. ``env`` is ``[env]`` alone; the ``env`` of each watcher has it too."""
+    """A whole configuration, sorted by names. ``env`` is ``[env]`` alone; the ``env`` of each watcher has it too."""
 
     path: str
     circus: CircusSettings
@@ -45,7 +45,7 @@ class Config:
 
 @dataclass(slots=True)
 class Source:
-    """A document whose variables are replaced: the texts of each section that counts, and the environment of each watcher."""
+    """A document with its variables replaced: the texts of each section that counts, and the environments."""
 
     document: Document
     env: dict[str, str]

@@ -1,23 +1,24 @@
-"""What an option is: the fields of the settings in ``schema`` carry one ``Option`` each, and everything else is derived from it."""
+"""What an option is: each field of the settings in ``schema`` carries one, and everything else is derived from it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from functools import cache
 from typing import Any
 
 EFFECTS = ("none", "reload", "stream", "hook")
+
+_tables: dict[type, dict[str, Option]] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
     """One row of the option table.
 
-    ``type`` is a check of ConfigObj's configspec (see ``kinds``). ``default`` is typed. ``effect`` says what a change by ``set`` does after
-    the value is stored: ``none`` (the number of processes is adjusted), ``reload`` (processes are replaced), ``stream`` or ``hook`` (that one
-    is replaced). ``names`` lists the options of a family such as ``rlimit_NAME``: ``field`` is then a mapping, and ``name`` ends
-    with the upper-case placeholder; without names anything may stand there.
+    ``type`` is a check of ConfigObj's configspec (see ``kinds``). ``default`` is typed. ``effect`` says what a change
+    by ``set`` does after the value is stored: ``none`` (the number of processes is adjusted), ``reload`` (processes
+    are replaced), ``stream`` or ``hook`` (that one is replaced). A family such as ``rlimit_NAME`` has a placeholder in
+    upper case at the end of its ``name``, and its ``field`` is a mapping. ``names`` are its members, empty for any.
     """
 
     name: str
@@ -58,9 +59,15 @@ def family(name: str, *, type: str, doc: str, effect: str, names: tuple[str, ...
     return field(default_factory=dict, metadata={"option": (name, type, doc, effect, names)})
 
 
-@cache
-def options_of(settings: Any) -> dict[str, Option]:
+def options_of(settings: type) -> dict[str, Option]:
     """The options of a class of settings by their names, in the order of its fields."""
+    table = _tables.get(settings)
+    if table is None:
+        table = _tables[settings] = _options_of(settings)
+    return table
+
+
+def _options_of(settings: Any) -> dict[str, Option]:
     result = {}
     for item in fields(settings):
         row = item.metadata.get("option")
@@ -71,8 +78,8 @@ def options_of(settings: Any) -> dict[str, Option]:
     return result
 
 
-def find(table: dict[str, Option], key: str) -> Option | None:
-    """The option that ``key`` is, or the family that it belongs to by its form. Whether a family has that member is for the caller."""
+def find(table: Mapping[str, Option], key: str) -> Option | None:
+    """The option that ``key`` is, or the family whose form it has, with that member or without."""
     row = table.get(key)
     if row is not None and not row.prefix:
         return row
@@ -82,6 +89,6 @@ def find(table: dict[str, Option], key: str) -> Option | None:
     return None
 
 
-def configspec(table: dict[str, Option], keys: Iterable[str]) -> list[str]:
+def configspec(table: Mapping[str, Option], keys: Iterable[str]) -> list[str]:
     """The lines of a ConfigObj configspec that type those of ``keys`` that are options."""
     return [f'"{key}" = {row.type}' for key in keys if (row := find(table, key)) is not None]

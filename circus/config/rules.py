@@ -65,7 +65,12 @@ def _key(section: str) -> tuple[str, str]:
 
 
 def _socket_section(document: Document, name: str) -> str:
-    return next(s for s in document.text.sections if _key(s)[0] == "socket" and _key(s)[1].lower() == name)
+    sections: list[str] = document.text.sections
+    return next(
+        section
+        for section in sections
+        if section.lower().partition(":")[2].strip() == name and section.startswith("socket:")
+    )
 
 
 def _check_watcher(watcher: WatcherSettings, subject: _Subject, sockets: set[str]) -> None:

@@ -1,7 +1,7 @@
-"""The one table of every option: its name, type, default, meaning and the effect of a change are the metadata of the fields below.
+"""The one table of every option: name, type, default, meaning and effect of a change are metadata of the fields below.
 
-The configspec that types a file, the reference page, the checks of ``add`` and ``set`` and the reply of ``options`` are made from it.
-Times are in seconds. Settings are immutable; a change makes new ones.
+The configspec that types a file, the reference page, the checks of ``add`` and ``set`` and the reply of ``options`` are
+made from it. Times are in seconds. Settings are immutable; a change makes new ones.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class CircusSettings:
     endpoint_owner: str | None = option(
         None,
         type="user_name",
-        doc="user who owns an ipc:// endpoint's socket file; watchers added through the endpoint must then run as that user",
+        doc="user who owns an ipc:// endpoint's socket file; watchers added through it must then run as that user",
     )
     pubsub_endpoint: str = option("", type="endpoint", doc="ZeroMQ endpoint of the events; a local socket by default")
     stats_endpoint: str = option(
@@ -196,15 +196,16 @@ class WatcherSettings:
     ) -> WatcherSettings:
         """Settings from a program's typed ``options``, as ``add`` takes them.
 
-        With ``free_form`` an unknown option is kept in ``extra`` as a text. Raise ``MessageError`` for an unknown option or a value of the
-        wrong type.
+        With ``free_form`` an unknown option is kept in ``extra`` as a text. Raise ``MessageError`` for an unknown
+        option or a value of the wrong type, ``CircusError`` for a second process of a singleton.
         """
         return change.from_options(cls(name=name), cmd, options, free_form)
 
     def with_option(self, key: str, value: object) -> tuple[WatcherSettings, str]:
-        """New settings with the option ``key`` as ``set`` takes it, and the effect of the change: none, reload, stream or hook.
+        """New settings with the option ``key`` as ``set`` takes it, and the effect: none, reload, stream or hook.
 
-        Raise ``MessageError`` for an unknown option or a value of the wrong type, ``CircusError`` for a second process of a singleton.
+        Raise ``MessageError`` for an unknown option or a value of the wrong type, ``CircusError`` for a second process
+        of a singleton.
         """
         return change.with_option(self, key, value)
 
@@ -242,7 +243,10 @@ class SocketSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginSettings:
-    """A section ``[plugin:NAME]``. ``name`` is ``plugin:NAME``; ``config`` holds every option but ``use``, as texts; ``watcher`` is its process."""
+    """A section ``[plugin:NAME]``.
+
+    ``name`` is ``plugin:NAME``, ``config`` holds every option but ``use`` as texts, ``watcher`` is its process.
+    """
 
     name: str
     use: str = option(

@@ -29,7 +29,7 @@ TABLES: dict[str, dict[str, Option]] = {
 
 def split_section(section: str) -> tuple[str, str] | None:
     """The kind and the name of a section, ``("watcher", "web")``; None if there are no such sections."""
-    kind, colon, name = section.partition(":")
+    kind, _, name = section.partition(":")
     if (kind in _NAMED and name.strip()) or section in ("circus", "env"):
         return kind, name.strip()
     return None

@@ -22,7 +22,7 @@ _SOCKET = re.compile(r"\$\(circus\.sockets\.([^()\s]+)\)|\(\(circus\.sockets\.([
 
 
 def expand(text: str, lookup: Lookup) -> str:
-    """Replace every variable of ``text`` that ``lookup`` knows; the others stay as they are. What is put in is not expanded again."""
+    """Replace every variable of ``text`` that ``lookup`` knows, in one pass; the others stay as they are."""
     if "$(" in text or "((" in text:
         text = _REFERENCE.sub(lambda match: _replacement(match, lookup, match["dollar"] or match["paren"]), text)
     if "$WID" in text:
@@ -31,7 +31,7 @@ def expand(text: str, lookup: Lookup) -> str:
 
 
 def expand_environment(text: str, *layers: Mapping[str, str]) -> str:
-    """As ``expand``, for a value of the environment: ``$VAR`` and ``${VAR}`` count too. The first layer that has a name gives its value."""
+    """As ``expand``, for a value of the environment, with ``$VAR`` and ``${VAR}`` too. Earlier layers come first."""
     if "$" not in text and "((" not in text:
         return text
     lookup = environment_lookup(*layers)
@@ -46,7 +46,7 @@ def expand_environment(text: str, *layers: Mapping[str, str]) -> str:
 
 
 def environment_lookup(*layers: Mapping[str, str]) -> Lookup:
-    """Knows ``env.NAME`` in any letter case: as spelled in the first layer that has it, else in the first that has it in another case."""
+    """Know ``env.NAME``: as spelled in the first layer that has it, else in the first that has it in another case."""
 
     def lookup(name: str) -> str | None:
         prefix, _, variable = name.partition(".")
@@ -62,7 +62,7 @@ def environment_lookup(*layers: Mapping[str, str]) -> Lookup:
 
 
 def process_lookup(settings: WatcherSettings, wid: int, sockets: Mapping[str, int]) -> Lookup:
-    """What a process may name at its spawn: ``wid``, ``sockets.NAME`` (descriptors), ``env.VAR``, and the watcher's options."""
+    """What a process may name at its spawn: ``wid``, ``sockets.NAME`` (a descriptor), ``env.VAR``, every option."""
     environment = environment_lookup(settings.env, os.environ)
 
     def lookup(name: str) -> str | None:

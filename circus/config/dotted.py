@@ -1,0 +1,162 @@
+"""Whether the dotted paths of a configuration can be imported: tried in one child that is thrown away.
+
+circusd itself never imports hooks, streams and plugins: their side effects, crashes and endless loops are not its own.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from circus.config.faults import Place, Report
+from circus.config.ini import Document
+from circus.config.known import PLUGINS, is_dotted, stream_name
+
+if TYPE_CHECKING:
+    from circus.config.loader import Config
+    from circus.config.schema import WatcherSettings
+
+TIME_LIMIT = 10.0
+"""Seconds for all imports together."""
+
+# One fork for each search path, since modules of the same name may differ. Each result is a line: group, path, fault.
+_CHILD = r"""
+import importlib, json, os, sys
+
+def resolve(path):
+    module, colon, names = path.partition(":")
+    if not colon:
+        module, _, names = path.rpartition(".")
+    names = names.split(".")
+    while True:
+        try:
+            found = importlib.import_module(module)
+            break
+        except ModuleNotFoundError as error:
+            if colon or "." not in module or not (module + ".").startswith((error.name or "?") + "."):
+                raise
+            module, _, name = module.rpartition(".")
+            names.insert(0, name)
+    for name in names:
+        found = getattr(found, name)
+    if not callable(found):
+        raise TypeError("it is a %s, nothing that can be called" % type(found).__name__)
+
+def say(*fields):
+    os.write(results, (json.dumps(fields) + "\n").encode())
+
+groups = json.load(sys.stdin)
+results = os.dup(1)
+quiet = os.open(os.devnull, os.O_RDWR)
+for standard in (0, 1, 2):
+    os.dup2(quiet, standard)
+for number, group in enumerate(groups):
+    if os.fork():
+        os.wait()
+        continue
+    os.environ.update(group["env"])
+    sys.path[:0] = group["search"]
+    for path in group["paths"]:
+        say(number, path, "begin")
+        try:
+            resolve(path)
+        except BaseException as error:
+            say(number, path, "%s: %s" % (type(error).__name__, error))
+        else:
+            say(number, path, None)
+    os._exit(0)
+"""
+
+
+class _Reference(NamedTuple):
+    path: str
+    noun: str
+    watcher: WatcherSettings
+    section: str
+    option: str
+    place: Place
+
+
+def check_dotted(config: Config, document: Document, report: Report) -> None:
+    """Report each hook, stream and plugin of ``config`` that cannot be imported. No child is run if there is none."""
+    groups: dict[str, dict[str, Any]] = {}
+    users: dict[tuple[int, str], list[_Reference]] = {}
+    for reference in _references(config, document):
+        search = search_path(reference.watcher)
+        group = groups.setdefault(
+            "\0".join(search), {"search": search, "env": dict(reference.watcher.env), "paths": []}
+        )
+        number = list(groups.values()).index(group)
+        if reference.path not in group["paths"]:
+            group["paths"].append(reference.path)
+        users.setdefault((number, reference.path), []).append(reference)
+    if not users:
+        return
+    outcomes = _import_all(list(groups.values()))
+    for (number, path), references in users.items():
+        fault = outcomes.get((number, path), "its import was not reached in time, because of the others")
+        for reference in references if fault else ():
+            message = f"the {reference.noun} {path!r} cannot be imported: {fault}"
+            message += "; accepted: a callable that the watcher's PYTHONPATH or circusd's own leads to"
+            report.fault(reference.place, reference.section, reference.option, message)
+
+
+def search_path(watcher: WatcherSettings) -> list[str]:
+    """The folders of the watcher's own PYTHONPATH and virtual environment."""
+    folders = [folder for folder in watcher.env.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    if watcher.virtualenv:
+        version = f"python{watcher.virtualenv_py_ver}" if watcher.virtualenv_py_ver else "python*"
+        folders += sorted(glob.glob(os.path.join(watcher.virtualenv, "lib", version, "site-packages")))
+    return folders
+
+
+def _references(config: Config, document: Document) -> list[_Reference]:
+    found = []
+    plugins = {plugin.name: plugin for plugin in config.plugins}
+    for watcher in (*config.watchers, *(plugin.watcher for plugin in config.plugins)):
+        named = [(function, "hook", f"hooks.{hook}") for hook, (function, _) in watcher.hooks.items()]
+        for option in ("stdout_stream", "stderr_stream"):
+            named.append((stream_name(getattr(watcher, option).get("class", "")), "stream", f"{option}.class"))
+        section = watcher.name
+        if watcher.name in plugins:
+            use = plugins[watcher.name].use
+            named.append(("" if use in PLUGINS.values() else use, "plugin", "use"))
+        else:
+            section = f"watcher:{watcher.name}"
+        for path, noun, option in named:
+            if is_dotted(path):
+                place = document.place(section, option)
+                found.append(_Reference(path.partition("(")[0], noun, watcher, section, option, place))
+    return found
+
+
+def _import_all(groups: list[dict[str, Any]]) -> dict[tuple[int, str], str | None]:
+    """What is wrong with each path of each group; None if nothing is."""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(folder or os.getcwd() for folder in sys.path)}
+    child = subprocess.Popen(
+        [sys.executable, "-c", _CHILD],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=env,
+        start_new_session=True,
+    )
+    late = False
+    try:
+        output, _ = child.communicate(json.dumps(groups).encode(), timeout=TIME_LIMIT)
+    except subprocess.TimeoutExpired:
+        late = True
+        os.killpg(child.pid, signal.SIGKILL)
+        output, _ = child.communicate()
+    outcomes: dict[tuple[int, str], str | None] = {}
+    for line in output.decode().splitlines():
+        number, path, fault = json.loads(line)
+        if fault == "begin":
+            fault = f"it took longer than {TIME_LIMIT:g} s" if late else "the import ended the process"
+        outcomes[number, path] = fault
+    return outcomes
