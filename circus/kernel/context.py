@@ -28,3 +28,5 @@ class Context:
     """Returns the address for the readiness messages of children; binds it at the first call."""
     on_failure: Callable[[str, int], None]
     """Called with a watcher's name and an exit code when it gave up and ``on_failure = exit``."""
+    closing: bool = False
+    """True once everything is being stopped for good: nothing is started any more."""

@@ -49,7 +49,9 @@ def reaped(watcher: Watcher, process: Process, exit_code: int) -> None:
 def _ended_by_itself(watcher: Watcher, process: Process, slot: Slot, exit_code: int, lived: float) -> None:
     goal, settings = watcher.goal, watcher.settings
     level = logging.INFO if exit_code == 0 else logging.WARNING
-    log.log(level, "%s: process %d (wid %d) ended: %s", watcher.name, process.pid, process.wid, describe_exit(exit_code))
+    log.log(
+        level, "%s: process %d (wid %d) ended: %s", watcher.name, process.pid, process.wid, describe_exit(exit_code)
+    )
     slot.failures = backoff.failures_after(slot.failures, lived)
     slot.next_try = watcher.now() + backoff.delay_after_exit(slot.failures, lived, random.random())
     succeeded = exit_code == 0 and not settings.respawn

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from circus.kernel.watcher import Watcher
 
 
-def begin(watcher: Watcher, process: Process, reason: str, signum: int | None = None, timeout: float | None = None) -> None:
+def begin(
+    watcher: Watcher, process: Process, reason: str, signum: int | None = None, timeout: float | None = None
+) -> None:
     """Send the stop signal, and set the deadline for SIGKILL. A process that is being ended already is left to it."""
     _, action = states.step(process.state, states.STOP)
     if action == states.IGNORED:

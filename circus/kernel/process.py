@@ -75,7 +75,16 @@ class Process:
 class Slot:
     """A place for one process, stable for the life of the watcher. ``next_try`` is in monotonic seconds."""
 
-    __slots__ = ("ended_by_itself", "failures", "filled", "last_error", "last_exits", "next_try", "spawn_failures", "wid")
+    __slots__ = (
+        "ended_by_itself",
+        "failures",
+        "filled",
+        "last_error",
+        "last_exits",
+        "next_try",
+        "spawn_failures",
+        "wid",
+    )
 
     def __init__(self, wid: int) -> None:
         self.wid = wid

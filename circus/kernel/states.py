@@ -52,7 +52,7 @@ def _row(state: str, **transitions: tuple[str, str]) -> _Row:
 
 def _ended(state: str) -> _Row:
     """Nothing moves a process that is over; a second exit or a late spawn would be a defect."""
-    ignored = {event: (state, IGNORED) for event in (READY, STOP, DEADLINE, KILL)}
+    ignored = dict.fromkeys((READY, STOP, DEADLINE, KILL), (state, IGNORED))
     return _row(state, **ignored)
 
 

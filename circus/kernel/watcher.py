@@ -7,9 +7,12 @@ import logging
 import os
 import signal
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from circus.exc import CircusError
 from circus.kernel import deaths, ending, states, turn, waiting
+from circus.kernel.explain import explain
 from circus.kernel.goal import Goal
 from circus.kernel.intents import ATTEMPT, KILL, RELOAD, RESIZE, RESTART, START, STOP, Intent, changes
 from circus.kernel.plan import RESTART as DOWN_THEN_UP
@@ -18,8 +21,9 @@ from circus.kernel.remains import Remains
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Mapping
 
-    from circus.config import WatcherSettings
+    from circus.config.schema import WatcherSettings
     from circus.kernel.context import Context
 
 log = logging.getLogger("circus")
@@ -86,6 +90,7 @@ class Watcher:
 
     def start(self) -> Intent:
         """Bring it up: fill every slot that is empty, at once."""
+        self._refuse_when_closing()
         if not self.goal.up:
             self._begin_fresh()
         else:
@@ -100,25 +105,56 @@ class Watcher:
 
     def restart(self) -> Intent:
         """Stop, then start."""
+        self._refuse_when_closing()
         self._begin_fresh()
         return self._accept(RESTART)
 
     def reload(self, *, graceful: bool = True, sequential: bool = False) -> Intent:
         """Replace each process by a new one, without a gap unless ``sequential``; with ``send_hup`` only send SIGHUP."""
+        self._refuse_when_closing()
         if not graceful:
             return self.restart()
         if not self.goal.up:
             self._begin_fresh()
         elif self.settings.send_hup:
             return self._send_hup()
-        elif self.goal.rollout != DOWN_THEN_UP:
-            self.goal.replace(sequential=sequential)
-            self._forgive()
+        else:
+            return self._accept_replacement(sequential=sequential)
         return self._accept(RELOAD)
 
-    def resize(self) -> Intent:
-        """Adapt the number of processes to the settings."""
+    def resize(self, count: int | None = None) -> Intent:
+        """Change the number of processes, 0 or more; without a count, only compare with the settings again."""
+        self._refuse_when_closing()
+        if count is not None:
+            self.settings = replace(self.settings, numprocesses=max(count, 0))
         return self._accept(RESIZE)
+
+    def set_options(self, options: Mapping[str, Any]) -> Intent:
+        """Change options; each takes effect. Raise ``MessageError``, with nothing changed, if one of them is wrong."""
+        self._refuse_when_closing()
+        settings, effects = self.settings, set()
+        for key, value in options.items():
+            settings, effect = settings.with_option(key, value)
+            effects.add(effect)
+        self.settings = settings
+        for key in options:
+            self.publish("updated", option=key)
+        if "reload" in effects and self.goal.up:
+            return self._accept_replacement(sequential=False)
+        return self.resize()
+
+    def signal(self, signum: int, pid: int | None = None, **which: Any) -> None:
+        """Send a signal to one process or to all; ``childpid``, ``children`` and ``recursive`` say to whom of its tree.
+
+        Raise ``OSError`` if the system refuses. An unknown PID is no error.
+        """
+        for process in list(self.processes.values()):
+            if pid is None or process.pid == pid:
+                ending.send_signal(process, signum, **which)
+
+    def explain(self) -> dict[str, Any]:
+        """Say why it is in the state that it is in."""
+        return explain(self)
 
     def kill(self, pid: int | None = None, signum: int | None = None, timeout: float | None = None) -> Intent:
         """End one process or all of them; they are replaced. An unknown PID is no error."""
@@ -207,6 +243,12 @@ class Watcher:
         self.wake()
         return intent
 
+    def _accept_replacement(self, *, sequential: bool) -> Intent:
+        if self.goal.rollout != DOWN_THEN_UP:
+            self.goal.replace(sequential=sequential)
+            self._forgive()
+        return self._accept(RELOAD)
+
     def _begin_fresh(self) -> None:
         self.goal.fresh(after_stop=bool(self.processes or self.remains.anything))
         self._forgive()
@@ -224,6 +266,10 @@ class Watcher:
             if slot.wid not in alive:
                 slot.forgive()
                 slot.filled = 0
+
+    def _refuse_when_closing(self) -> None:
+        if self.context.closing:
+            raise CircusError("circusd is shutting down")
 
     def _send_hup(self) -> Intent:
         pids = [process.pid for process in self.live()]

@@ -1,0 +1,207 @@
+"""circusd without its command line: a kernel, the sockets through which it is driven, and the signals that it obeys."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import zmq
+
+from circus.commands.dispatch import Dispatcher
+from circus.exc import CircusError
+from circus.kernel import discovery, endpoint, syscalls
+from circus.kernel.arbiter import Arbiter
+from circus.kernel.notify import notify, watchdog_interval
+from circus.kernel.publisher import Publisher
+from circus.kernel.reload import Reloader
+from circus.kernel.router import Router
+from circus.util import default_endpoint, default_pubsub_endpoint, default_stats_endpoint
+
+if TYPE_CHECKING:
+    from circus.config import Config
+    from circus.config.schema import CircusSettings
+
+log = logging.getLogger("circus")
+
+_SHUTDOWN = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+_IGNORED = (signal.SIGWINCH, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF)
+_IMPATIENT_GRACE = 1.0
+"""Seconds that processes have left after a second request to stop; after a third: none."""
+
+
+class Daemon:
+    """One circusd. ``start`` binds and begins; ``run`` serves until it has been told to quit and everything is stopped."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.loop = asyncio.new_event_loop()
+        settings = config.circus
+        self.arbiter = Arbiter(self.loop, ring_size=settings.event_ring_size, warmup_delay=settings.warmup_delay)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._router = Router(self._context, self.loop, self.arbiter.reaper.drain)
+        self._publisher = Publisher(self._context, self.loop)
+        self._locks: dict[str, endpoint.Lock | None] = {}
+        self._discovery: discovery.Discovery | None = None
+        self._shutdown_requests = 0
+
+    def start(self) -> None:
+        """Claim and bind the endpoints, make the watchers and begin to start them.
+
+        Raise :class:`~circus.exc.CircusError`, with nothing started, if an endpoint cannot be had.
+        """
+        settings, arbiter = self.config.circus, self.arbiter
+        arbiter.endpoint = self._bind(self._router, settings.endpoint or default_endpoint(), settings)
+        arbiter.pubsub_endpoint = self._bind(
+            self._publisher, settings.pubsub_endpoint or default_pubsub_endpoint(), settings
+        )
+        arbiter.stats_endpoint = settings.stats_endpoint or default_stats_endpoint()
+        self._adopt(settings)
+        arbiter.journal.subscribe(self._publisher.publish)
+        arbiter.reloader = Reloader(arbiter, self.config, self._prepare)
+        syscalls.become_subreaper()
+        self._install_signals()
+        for watcher in self.config.watchers:
+            arbiter.create(watcher)
+        self._router.serve(Dispatcher(arbiter, settings.endpoint_owner, debug=settings.debug).handle)
+        arbiter.start_up(self._on_started)
+
+    def run(self) -> int:
+        """Serve until the end; return the status with which the program should exit."""
+        log.info("Arbiter now waiting for commands")
+        self.loop.run_until_complete(self.arbiter.ended)
+        log.info("Arbiter exiting")
+        return self.arbiter.exit_code
+
+    def close(self) -> None:
+        """Let go of the endpoints."""
+        if self._discovery is not None:
+            self._discovery.close()
+        self.arbiter.close()
+        self._router.close()
+        self._publisher.close()
+        self._context.term()
+        for lock in self._locks.values():
+            if lock is not None:
+                lock.release()
+        self.loop.run_until_complete(self.loop.shutdown_default_executor())
+        self.loop.close()
+
+    # Endpoints.
+
+    def _bind(self, way: Router | Publisher, address: str, settings: CircusSettings) -> str:
+        error, warning = endpoint.check_exposure(address, settings.auth, settings.insecure, os.geteuid())
+        if error:
+            raise CircusError(error)
+        if warning:
+            log.warning(warning)
+        endpoint.prepare_dir(address)
+        self._locks[address] = endpoint.lock(address)
+        try:
+            bound = way.bind(address)
+        except zmq.ZMQError as error:
+            raise CircusError(endpoint.bind_error_text(address, error)) from None
+        if settings.endpoint_owner and way is self._router:
+            text = endpoint.give_to(address, settings.endpoint_owner)
+            if text:
+                log.warning(text)
+        return address if endpoint.ipc_path(address) else bound
+
+    def _unbind(self, way: Router | Publisher, address: str) -> None:
+        way.socket.unbind(address)
+        lock = self._locks.pop(address, None)
+        if lock is not None:
+            lock.release()
+
+    def _adopt(self, settings: CircusSettings) -> None:
+        self.arbiter.check_delay = settings.check_delay
+        self.arbiter.multicast_endpoint = settings.multicast_endpoint
+        if self._discovery is not None:
+            self._discovery.close()
+            self._discovery = None
+        if settings.multicast_endpoint:
+            self._discovery = discovery.answer(self.loop, settings.multicast_endpoint, self.arbiter.endpoint)
+
+    def _prepare(self, old: CircusSettings, new: CircusSettings) -> _Rebinding:
+        return _Rebinding(self, old, new)
+
+    # Signals.
+
+    def _install_signals(self) -> None:
+        self.arbiter.reaper.install()
+        for number in _SHUTDOWN:
+            self.loop.add_signal_handler(number, self._on_shutdown_signal, number)
+        self.loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+        for number in _IGNORED:
+            # A handler, not SIG_IGN: children would inherit that.
+            self.loop.add_signal_handler(number, _ignore)
+
+    def _on_shutdown_signal(self, number: signal.Signals) -> None:
+        self._shutdown_requests += 1
+        log.info("Got signal SIG_%s", number.name.removeprefix("SIG"))
+        if self._shutdown_requests == 1:
+            notify("STOPPING=1")
+            self.arbiter.quit()
+            return
+        grace = _IMPATIENT_GRACE if self._shutdown_requests == 2 else 0.0
+        log.warning("asked to stop again: whatever is left is killed %s", f"in {grace:.0f} s" if grace else "now")
+        self.arbiter.quit()
+        self.arbiter.hurry(grace)
+
+    def _on_hangup(self) -> None:
+        log.info("Got signal SIG_HUP")
+        if not self.arbiter.quitting:
+            self.arbiter.reload()
+
+    def _on_started(self) -> None:
+        notify("READY=1")
+        interval = watchdog_interval()
+        if interval is not None:
+            self._beat(interval)
+
+    def _beat(self, interval: float) -> None:
+        notify("WATCHDOG=1")
+        self.loop.call_later(interval, self._beat, interval)
+
+
+def _ignore() -> None:
+    """A signal that circusd does not act on."""
+
+
+class _Rebinding:
+    """New endpoints are bound beside the old ones; then one of the two sides is let go."""
+
+    def __init__(self, daemon: Daemon, old: CircusSettings, new: CircusSettings) -> None:
+        self._daemon = daemon
+        self._new = new
+        self._bound: list[tuple[str, Router | Publisher, str, str]] = []
+        try:
+            self._add("endpoint", daemon._router, old.endpoint, new.endpoint or default_endpoint())
+            self._add(
+                "pubsub_endpoint",
+                daemon._publisher,
+                old.pubsub_endpoint,
+                new.pubsub_endpoint or default_pubsub_endpoint(),
+            )
+        except CircusError:
+            self.undo()
+            raise
+
+    def _add(self, option: str, way: Router | Publisher, old: str, new: str) -> None:
+        before = getattr(self._daemon.arbiter, option)
+        if new not in (old, before):
+            self._bound.append((option, way, before, self._daemon._bind(way, new, self._new)))
+
+    def commit(self) -> None:
+        """Leave the old endpoints."""
+        for option, way, before, bound in self._bound:
+            setattr(self._daemon.arbiter, option, bound)
+            self._daemon._unbind(way, before)
+        self._daemon._adopt(self._new)
+
+    def undo(self) -> None:
+        """Leave the new endpoints."""
+        for _, way, _, bound in self._bound:
+            self._daemon._unbind(way, bound)

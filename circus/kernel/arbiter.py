@@ -1,0 +1,341 @@
+"""The arbiter: all watchers, and what can be done to them together."""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+import logging
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from circus.exc import AlreadyExist, CircusError, MessageError
+from circus.kernel.context import Context
+from circus.kernel.intents import Intent
+from circus.kernel.journal import RING_SIZE, Journal
+from circus.kernel.notify import NotifySocket
+from circus.kernel.order import Operation, by_priority
+from circus.kernel.orphans import Orphans
+from circus.kernel.reaper import Reaper
+from circus.kernel.reload import Reloader, no_configuration
+from circus.kernel.runqueue import Actor, RunQueue
+from circus.kernel.watcher import Watcher
+
+if TYPE_CHECKING:
+    from circus.config.schema import WatcherSettings
+
+log = logging.getLogger("circus")
+
+RETRY_AFTER_DEFECT = 1.0
+"""Seconds after which an actor with a defect is given another turn."""
+
+
+class Arbiter:
+    """Every command ends here. Methods return at once, with an :class:`Intent` where something takes time."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, *, ring_size: int = RING_SIZE, warmup_delay: float = 0.0
+    ) -> None:
+        self.loop = loop
+        self.warmup_delay = warmup_delay
+        self.endpoint = self.pubsub_endpoint = self.stats_endpoint = self.multicast_endpoint = ""
+        self.check_delay = 0.0
+        self.reloader: Reloader | None = None
+        self.journal = Journal(ring_size)
+        self.watchers: dict[str, Watcher] = {}
+        self.on_failure: Callable[[str, int], None] = self._on_failure
+        self.exit_code = 0
+        """Status with which the daemon should end: not 0 after a watcher with ``on_failure = exit`` gave up."""
+        self.ended: asyncio.Future[None] = loop.create_future()
+        """Done when everything has been stopped after :meth:`quit`."""
+        self._leaving: list[Watcher] = []
+        self._quitting: Intent | None = None
+        self._grace: float | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._notify: NotifySocket | None = None
+        queue = RunQueue(loop, self._on_defect)
+        orphans = Orphans(queue, self.journal.boot)
+        self.reaper = orphans.reaper = Reaper(loop, orphans.stranger_died)
+        self._context = Context(loop, queue, self.journal, self.reaper, orphans, self._notify_address, self._failed)
+
+    def get_watcher(self, name: str) -> Watcher:
+        """Return the watcher of that name, in any letter case. Raise ``MessageError`` if there is none."""
+        try:
+            return self.watchers[name.lower()]
+        except KeyError:
+            raise MessageError(f"program {name} not found") from None
+
+    def in_order(self) -> list[Watcher]:
+        """Return all watchers, the highest priority first."""
+        return by_priority(self.watchers.values())
+
+    def match(self, pattern: str, method: str = "glob") -> list[Watcher]:
+        """Return the watchers whose name matches, the highest priority first.
+
+        ``method`` is simple, glob or regex (anchored at the start only). Raise ``MessageError`` if there is none.
+        """
+        wanted = pattern.lower()
+        if method == "simple":
+            names = [name for name in self.watchers if name == wanted]
+        elif method == "glob":
+            names = [name for name in self.watchers if fnmatch.fnmatchcase(name, wanted)]
+        elif method == "regex":
+            try:
+                expression = re.compile(wanted)
+            except re.error as error:
+                raise MessageError(f"{pattern!r} is not a regular expression: {error}") from None
+            names = [name for name in self.watchers if expression.match(name)]
+        else:
+            raise MessageError(f"unknown match method {method}")
+        if not names:
+            raise MessageError(f"program {pattern} not found")
+        return by_priority(self.watchers[name] for name in names)
+
+    # What is wanted of many.
+
+    def start(self, watchers: Sequence[Watcher] | None = None) -> Intent:
+        """Start watchers in order: one as asked, of several those with ``autostart``, from high priority to low."""
+        self._refuse_when_quitting()
+        if watchers is not None and len(watchers) == 1:
+            return watchers[0].start()
+        chosen = [watcher for watcher in (watchers or self.in_order()) if watcher.settings.autostart]
+        operation = Operation(chosen)
+        return self._run("start", operation, operation.ascend(Watcher.start, self.warmup_delay))
+
+    def stop(self, watchers: Sequence[Watcher] | None = None) -> Intent:
+        """Stop watchers, from low priority to high; each level waits for the one before."""
+        if watchers is not None and len(watchers) == 1:
+            return watchers[0].stop()
+        operation = Operation(watchers or self.in_order())
+        return self._run("stop", operation, operation.descend(Watcher.stop))
+
+    def start_up(self, on_started: Callable[[], None]) -> Intent:
+        """Start every watcher with ``autostart``; call ``on_started`` when each was tried."""
+        operation = Operation([watcher for watcher in self.in_order() if watcher.settings.autostart])
+
+        async def ascend() -> None:
+            await operation.ascend(Watcher.start, self.warmup_delay)
+            on_started()
+
+        return self._run("start", operation, ascend())
+
+    def restart(self, watchers: Sequence[Watcher] | None = None) -> Intent:
+        """Restart watchers, from high priority to low; all of them: with what the configuration file holds now."""
+        self._refuse_when_quitting()
+        if watchers is None and self.reloader is not None:
+            return self.run("restart", self.reloader.restart())
+        watchers = self.in_order() if watchers is None else watchers
+        if len(watchers) == 1:
+            return watchers[0].restart()
+        operation = Operation(watchers)
+        return self._run("restart", operation, operation.ascend(Watcher.restart, self.warmup_delay))
+
+    def reload(
+        self, watchers: Sequence[Watcher] | None = None, *, graceful: bool = True, sequential: bool = False
+    ) -> Intent:
+        """Reload watchers, from high priority to low; stopped ones are started."""
+        self._refuse_when_quitting()
+
+        def act(watcher: Watcher) -> Intent:
+            return watcher.reload(graceful=graceful, sequential=sequential)
+
+        if watchers is not None and len(watchers) == 1:
+            return act(watchers[0])
+        operation = Operation(watchers or self.in_order())
+        return self._run("reload", operation, operation.ascend(act, self.warmup_delay))
+
+    def reload_config(self) -> Intent:
+        """Read the configuration file again and apply what changed. Raise ``CircusError`` if there is no file."""
+        self._refuse_when_quitting()
+        if self.reloader is None:
+            raise no_configuration()
+        return self.run("reloadconfig", self.reloader.reload())
+
+    async def plan_reload(self) -> dict[str, Any]:
+        """Return what :meth:`reload_config` would do. Raise ``ConfigError`` with every fault of the file."""
+        if self.reloader is None:
+            raise no_configuration()
+        return await self.reloader.plan()
+
+    def listening_sockets(self) -> list[dict[str, Any]]:
+        """Return the sockets that this daemon holds for its processes."""
+        return []
+
+    # Structure.
+
+    def create(self, settings: WatcherSettings) -> Watcher:
+        """Make a watcher, stopped, and return it. Raise ``AlreadyExist`` if the name is taken in any letter case."""
+        self._refuse_when_quitting()
+        key = settings.name.lower()
+        if key in self.watchers:
+            raise AlreadyExist(f"{settings.name!r} already exist")
+        watcher = self.watchers[key] = Watcher(self._context, settings)
+        return watcher
+
+    def add(self, settings: WatcherSettings, start: bool = False) -> Intent:
+        """Make a watcher by command, and start it if that is wanted: after an earlier one of that name is gone."""
+        watcher = self.create(settings)
+        watcher.publish("add")
+        intent = Intent("add", self.journal.seq)
+        if not start:
+            intent.finish()
+            return intent
+        token = watcher.claim()
+
+        async def start_when_free() -> None:
+            for other in [other for other in self._leaving if other.name.lower() == settings.name.lower()]:
+                await other.stop().settled()
+            if watcher.claimed == token:
+                await self._follow(intent, watcher.start())
+            intent.supersede()
+
+        self._spawn_task(start_when_free())
+        return intent
+
+    def remove(self, watcher: Watcher, nostop: bool = False) -> Intent:
+        """Take a watcher away, after its processes have been stopped; with ``nostop`` they live on."""
+        watcher.publish("remove")
+        self.watchers.pop(watcher.name.lower(), None)
+        if nostop:
+            watcher.disown()
+            intent = Intent("remove", self.journal.seq)
+            intent.finish()
+            return intent
+        self._leaving.append(watcher)
+        operation = Operation([watcher])
+
+        async def leave() -> None:
+            await operation.descend(Watcher.stop)
+            self._leaving.remove(watcher)
+            self._context.orphans.forget(watcher)
+
+        return self._run("remove", operation, leave())
+
+    def quit(self) -> Intent:
+        """Stop everything in order, whatever else runs; then :attr:`ended` is done. Again: the same."""
+        if self._quitting is None:
+            for task in self._tasks:
+                task.cancel()
+            operation = Operation([*self.watchers.values(), *self._leaving])
+
+            self._context.closing = True
+            self._quitting = self._run("quit", operation, operation.descend(self._stop_in_time))
+            self._spawn_task(self._end(self._quitting))
+        return self._quitting
+
+    async def _end(self, quitting: Intent) -> None:
+        await quitting.settled()
+        await asyncio.sleep(0.01)  # whoever waits for the reply gets it before the sockets close
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    @property
+    def quitting(self) -> bool:
+        """True from the acceptance of :meth:`quit` on."""
+        return self._quitting is not None
+
+    def hurry(self, seconds: float) -> None:
+        """Shorten the grace of whatever is being stopped, and of what is stopped from now on."""
+        self._grace = seconds
+        for watcher in [*self.watchers.values(), *self._leaving]:
+            watcher.hurry(seconds)
+
+    def close(self) -> None:
+        """Let go of what the kernel holds open."""
+        for task in self._tasks:
+            task.cancel()
+        if self._notify is not None:
+            self._notify.close()
+
+    def run(self, kind: str, work: Awaitable[dict[str, Any]]) -> Intent:
+        """Run a longer piece of work; its intent carries the keys of its reply, or its failure."""
+        intent = Intent(kind, self.journal.seq)
+
+        async def follow() -> None:
+            try:
+                intent.finish(**await work)
+            except CircusError as error:
+                intent.fail(str(error))
+
+        self._spawn_task(follow(), intent)
+        return intent
+
+    # Inside.
+
+    def _stop_in_time(self, watcher: Watcher) -> Intent:
+        intent = watcher.stop()
+        if self._grace is not None:
+            self.loop.call_soon(watcher.hurry, self._grace)
+        return intent
+
+    def _refuse_when_quitting(self) -> None:
+        if self._quitting is not None:
+            raise CircusError("circusd is shutting down")
+
+    def _run(self, kind: str, operation: Operation, work: Awaitable[None]) -> Intent:
+        intent = Intent(kind, self.journal.seq)
+
+        async def follow() -> None:
+            await work
+            failures = await operation.result()
+            if failures:
+                intent.fail("; ".join(failures))
+            intent.finish()
+
+        self._spawn_task(follow(), intent)
+        return intent
+
+    async def _follow(self, intent: Intent, other: Intent) -> None:
+        await other.settled()
+        if other.error is not None:
+            intent.fail(other.error)
+        result = other.result or {}
+        intent.finish(**result.get("info", {}))
+
+    def _spawn_task(self, work: Awaitable[None], intent: Intent | None = None) -> None:
+        async def guarded() -> None:
+            try:
+                await work
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                self._on_defect(None, error)
+                if intent is not None:
+                    intent.fail(f"internal error: {error}")
+            finally:
+                if intent is not None:
+                    intent.supersede()
+
+        task = self.loop.create_task(guarded())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _failed(self, name: str, exit_code: int) -> None:
+        self.on_failure(name, exit_code)
+
+    def _on_failure(self, name: str, exit_code: int) -> None:
+        if self._quitting is None:
+            log.error("%s failed for good and on_failure = exit: circusd stops, with status %d", name, exit_code)
+            self.exit_code = exit_code
+            self.quit()
+
+    def _on_defect(self, actor: Actor | None, error: BaseException) -> None:
+        name = actor.name if isinstance(actor, Watcher) else "circus"
+        log.error("internal error in %s: please report it", name, exc_info=error)
+        self.journal.publish(name, "internal-error", error=repr(error))
+        if isinstance(actor, Watcher):
+            self.loop.call_later(RETRY_AFTER_DEFECT, actor.wake)
+
+    def _notify_address(self) -> str:
+        if self._notify is None:
+            self._notify = NotifySocket(self.loop, None, self._on_notify)
+        return self._notify.address
+
+    def _on_notify(self, pid: int, message: dict[str, str]) -> None:
+        for watcher in self.watchers.values():
+            process = watcher.processes.get(pid)
+            if process is None:
+                continue
+            process.status_text = message.get("STATUS", process.status_text)
+            if message.get("READY") == "1":
+                watcher.ready(process)
