@@ -19,8 +19,9 @@ MODULE_LINES = 300
 KERNEL_LINES = 2500
 
 BASE = frozenset({"", "events", "protocol", "exc", "util"})
-FACES = frozenset({"arbiter", "watcher", "process", "sockets"})
-CLIENTS = frozenset({"client", "consumer"})
+# What puts the kernel to use: circusd without its command line, and what embedding programs import.
+FACES = frozenset({"daemon", "arbiter", "watcher", "process", "sockets"})
+CLIENTS = frozenset({"client", "async_client", "consumer"})
 
 # Part of the package → the parts that it may import besides itself. Imports run downward only.
 ALLOWED: dict[str, frozenset[str]] = {
@@ -31,8 +32,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "commands": BASE | {"config", "hooks.specs", "kernel"},
     "stream": BASE | {"config", "hooks.specs", "kernel"},
     **dict.fromkeys(FACES, BASE | FACES | {"config", "hooks.specs", "kernel", "commands", "stream"}),
-    "client": BASE,
-    "consumer": BASE | {"client"},
+    **dict.fromkeys(CLIENTS, BASE | CLIENTS),
     # What runs in processes of its own knows circusd by its messages only.
     **dict.fromkeys(("hooks", "plugins", "stats", "web"), BASE | CLIENTS | {"hooks", "hooks.specs", "plugins"}),
     "cli": BASE | FACES | CLIENTS | {"config", "hooks", "hooks.specs", "kernel", "commands", "stream"},
