@@ -10,7 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
 
-    from circus.kernel.arbiter import Arbiter, Intent
+    from circus.kernel.arbiter import Arbiter
+    from circus.kernel.intents import Intent
 
 VIEWER, OPERATOR, ADMIN = "viewer", "operator", "admin"
 

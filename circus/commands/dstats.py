@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 from circus.commands.base import Command, Json
 from circus.commands.rendering import info_line
 
@@ -17,7 +19,7 @@ class Dstats(Command):
     replies = "info: circusd's process, its children left out"
 
     def execute(self, arbiter: Arbiter, properties: Json) -> Awaitable[Json]:
-        return _info(arbiter.pid)
+        return _info(os.getpid())
 
     def render(self, reply: Json) -> str:
         return f"Main Process:\n    {info_line(reply['info'])}"

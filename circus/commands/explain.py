@@ -18,7 +18,10 @@ class Explain(Command):
 
     name = "explain"
     properties = (NAME,)
-    replies = "state, detail, reason, blocked_by, processes: [{wid, pid, state, since, last_exits, next_try}]"
+    replies = (
+        "state, detail, reason, wanted, running, restarts, blocked_by: [{pid, why, sigkill_in}], "
+        "processes: [{wid, pid, state, since, last_exits, last_error, next_try}]"
+    )
 
     def execute(self, arbiter: Arbiter, properties: Json) -> Json:
         watcher = arbiter.get_watcher(properties["name"])
@@ -34,15 +37,19 @@ class Explain(Command):
         lines = [f"{reply.get('name', '')}: {state}"]
         if reply.get("reason"):
             lines.append(f"  reason: {reply['reason']}")
-        if reply.get("blocked_by"):
-            lines.append(f"  waits for: {_blockers(reply['blocked_by'])}")
+        if "wanted" in reply:
+            lines.append(f"  processes: {reply.get('running', 0)} of {reply['wanted']}, restarts: {reply['restarts']}")
+        lines += [f"  waits for {_blocker(blocker)}" for blocker in reply.get("blocked_by") or ()]
         for process in reply.get("processes", ()):
             lines += _process_lines(process, now)
         return "\n".join(lines)
 
 
-def _blockers(blocked_by: Any) -> str:
-    return ", ".join(map(str, blocked_by)) if isinstance(blocked_by, list) else str(blocked_by)
+def _blocker(blocker: Any) -> str:
+    if not isinstance(blocker, dict):
+        return str(blocker)
+    text = f"pid {blocker['pid']}: {blocker['why']}"
+    return text if blocker.get("sigkill_in") is None else f"{text}, SIGKILL in {duration(blocker['sigkill_in'])}"
 
 
 def _process_lines(process: Json, now: float) -> list[str]:
@@ -53,6 +60,10 @@ def _process_lines(process: Json, now: float) -> list[str]:
         head += f", for {duration(now - process['since'])}"
     if process.get("next_try"):
         head += f", next try in {duration(process['next_try'] - now)}"
+    if process.get("status_text"):
+        head += f", says: {process['status_text']}"
+    if process.get("last_error"):
+        head += f", last error: {process['last_error']}"
     return [head] + [f"    {_exit_line(last, now)}" for last in process.get("last_exits", ())]
 
 

@@ -6,6 +6,8 @@ from circus.commands.base import Command, Json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from circus.kernel.arbiter import Arbiter
 
 
@@ -18,7 +20,7 @@ class Plan(Command):
     name = "plan"
     replies = "what would be added, removed, replaced, resized and restarted"
 
-    def execute(self, arbiter: Arbiter, properties: Json) -> Json:
+    def execute(self, arbiter: Arbiter, properties: Json) -> Awaitable[Json]:
         return arbiter.plan_reload()
 
     def render(self, reply: Json) -> str:

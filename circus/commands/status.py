@@ -6,7 +6,6 @@ from circus.exc import ArgumentError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from circus.kernel.arbiter import Arbiter
-    from circus.kernel.watcher import Watcher
 
 
 class Status(Command):
@@ -23,11 +22,11 @@ class Status(Command):
         if properties["name"] is not None:
             watcher = arbiter.get_watcher(properties["name"])
             reply: Json = {"status": watcher.status()}
-            return {**reply, "details": {watcher.name: _detail(watcher)}} if properties["detail"] else reply
+            return {**reply, "details": {watcher.name: watcher.explain()}} if properties["detail"] else reply
         watchers = list(arbiter.watchers.values())
         reply = {"statuses": {watcher.name: watcher.status() for watcher in watchers}}
         if properties["detail"]:
-            reply["details"] = {watcher.name: _detail(watcher) for watcher in watchers}
+            reply["details"] = {watcher.name: watcher.explain() for watcher in watchers}
         return reply
 
     def message(self, arguments: list[str], options: Json) -> Json:
@@ -39,10 +38,6 @@ class Status(Command):
         if "statuses" not in reply:
             return str(reply["status"])
         return "\n".join(f"{name}: {state}" for name, state in sorted(reply["statuses"].items()))
-
-
-def _detail(watcher: Watcher) -> Json:
-    return {"numprocesses": watcher.settings.numprocesses, **watcher.explain()}
 
 
 COMMAND = Status()

@@ -1,0 +1,147 @@
+"""Completion of commands, options, watcher names and their options, for the console and for shells."""
+
+from __future__ import annotations
+
+from circus.cli.session import Session
+from circus.cli.words import GLOBALS, LOCAL, UsageError
+from circus.commands import lookup, names
+from circus.exc import CallError, UnknownCommand
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from circus.commands.base import Command
+
+_ANSWER_WITHIN = 0.5
+"""Seconds that a daemon has to tell its watchers while somebody waits for a completion."""
+_SHELLS = ("bash", "fish", "zsh")
+_SIGNALS = ("HUP", "INT", "QUIT", "KILL", "USR1", "USR2", "TERM", "CONT", "STOP")
+
+_BASH = """\
+_circusctl() {
+    COMPREPLY=($(AUTO_COMPLETE=1 COMP_WORDS="${COMP_WORDS[*]}" COMP_CWORD=$COMP_CWORD "$1" 2>/dev/null))
+}
+complete -o default -F _circusctl circusctl"""
+_ZSH = """\
+#compdef circusctl
+_circusctl() {
+    local -a found
+    found=(${=$(AUTO_COMPLETE=1 COMP_WORDS="$words" COMP_CWORD=$((CURRENT - 1)) $words[1] 2>/dev/null)})
+    compadd -a found
+}
+compdef _circusctl circusctl"""
+_FISH = """\
+function __circusctl_complete
+    set -l words (commandline -opc) (commandline -ct)
+    set -lx AUTO_COMPLETE 1
+    set -lx COMP_CWORD (math (count $words) - 1)
+    set -lx COMP_WORDS "$words"
+    circusctl 2>/dev/null | string split ' '
+end
+complete -c circusctl -f -a '(__circusctl_complete)'"""
+
+
+def script(arguments: list[str]) -> str:
+    """Return the completion script of a shell. It asks circusctl itself, so that it knows every command and watcher."""
+    scripts = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
+    if len(arguments) != 1 or arguments[0] not in scripts:
+        raise UsageError(f"usage: circusctl completion SHELL, which is one of {', '.join(_SHELLS)}")
+    return scripts[arguments[0]]
+
+
+def answer(environment: Mapping[str, str]) -> int:
+    """Print the words that may stand at ``COMP_CWORD`` in ``COMP_WORDS``; return the exit status that shells expect."""
+    words = environment.get("COMP_WORDS", "").split()
+    try:
+        index = int(environment.get("COMP_CWORD", ""))
+    except ValueError:
+        index = len(words) - 1
+    prefix = words[index] if 0 <= index < len(words) else ""
+    before = words[1:index]
+    session = Session({"timeout": _ANSWER_WITHIN, **_endpoint(before)})
+    try:
+        found = candidates(before, prefix, session)
+    finally:
+        session.close()
+    if found:
+        print(" ".join(found))
+    return 1
+
+
+def _endpoint(words: list[str]) -> dict[str, str]:
+    at = words.index("--endpoint") + 1 if "--endpoint" in words else len(words)
+    return {"endpoint": words[at]} if at < len(words) else {}
+
+
+def candidates(before: list[str], prefix: str, session: Session) -> list[str]:
+    """Return the words that begin with ``prefix`` and may follow the words ``before`` it, sorted."""
+    command, arguments, pending = _place(before)
+    if pending:
+        return _beginning(_values(pending), prefix)
+    if prefix.startswith("-"):
+        own = command.options() if command is not None else []
+        return _beginning([item.flag for item in (*own, *GLOBALS)], prefix)
+    if command is None:
+        if not arguments:
+            return _beginning([*names(), *LOCAL], prefix)
+        return _beginning(_SHELLS if arguments[0] == "completion" else names(), prefix)
+    return _beginning(_arguments(command, arguments, session), prefix)
+
+
+def _place(before: list[str]) -> tuple[Command | None, list[str], str]:
+    """Return the command so far, its arguments, and the option whose value comes next."""
+    command: Command | None = None
+    arguments: list[str] = []
+    pending = ""
+    for word in before:
+        if pending:
+            pending = ""
+        elif word.startswith("-"):
+            known = [*GLOBALS, *(command.options() if command is not None else [])]
+            valued = [item.name for item in known if item.flag == word.replace("_", "-") and item.kind != "boolean"]
+            pending = valued[0] if valued else ""
+        elif command is None and not arguments:
+            try:
+                command = lookup(word)
+            except UnknownCommand:
+                arguments.append(word)
+        else:
+            arguments.append(word)
+    return command, arguments, pending
+
+
+def _values(option: str) -> tuple[str, ...]:
+    return {"match": ("glob", "regex", "simple"), "signum": _SIGNALS}.get(option, ())
+
+
+def _arguments(command: Command, arguments: list[str], session: Session) -> list[str]:
+    positional = [item for item in command.properties if item.positional]
+    if command.name in ("get", "set") and arguments:
+        takes_key = command.name == "get" or len(arguments) % 2 == 1
+        return _asked(session, "options", {"name": arguments[0]}, "options") if takes_key else []
+    if len(arguments) >= len(positional) or command.name == "add":
+        return []
+    wanted = positional[len(arguments)].name
+    if wanted == "name":
+        return _asked(session, "list", {}, "watchers")
+    if wanted == "option":
+        return _asked(session, "globaloptions", {}, "options")
+    if wanted in ("pid", "process"):
+        pids = _asked(session, "list", {"name": arguments[0]}, "pids")
+        return [*pids, *_SIGNALS] if command.name == "signal" else pids
+    return list(_values(wanted))
+
+
+def _asked(session: Session, command: str, properties: dict[str, str], key: str) -> list[str]:
+    """What a daemon says; nothing if there is none, since whoever completes a word wants no error."""
+    try:
+        reply = session.request(command, dict(properties))
+    except CallError:
+        return []
+    return [str(item) for item in reply.get(key, ())]
+
+
+def _beginning(words: object, prefix: str) -> list[str]:
+    assert isinstance(words, (list, tuple))
+    return sorted(word for word in words if word.startswith(prefix))

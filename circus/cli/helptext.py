@@ -1,0 +1,76 @@
+"""The help of circusctl, made from the declarations of the commands."""
+
+from __future__ import annotations
+
+from circus.cli.words import GLOBALS, LOCAL
+from circus.commands import lookup, names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from circus.commands.base import Command, Property
+
+USAGE = "circusctl [options] command [arguments]"
+_LOCAL_HELP = {
+    "completion": "Print the completion script of a shell: bash, zsh or fish",
+    "help": "Show this, or the help of a command",
+}
+
+
+def overview() -> str:
+    """Return what ``circusctl --help`` prints."""
+    commands = {name: summary(lookup(name)) for name in names()} | {name: _LOCAL_HELP[name] for name in LOCAL}
+    lines = [
+        f"usage: {USAGE}",
+        "",
+        "Controls a Circus daemon. Without a command: an interactive console.",
+        "",
+        "Commands:",
+    ]
+    lines += [f"  {name:<14}{text}" for name, text in sorted(commands.items())]
+    lines += ["", "Options:", *_options(GLOBALS)]
+    lines += [
+        "",
+        "CIRCUSCTL_ENDPOINT in the environment stands for --endpoint. 'circusctl help COMMAND' says more.",
+        "Exit status: 0 done; 1 no circusd reached, or no reply in time; 2 wrong usage; 3 circusd refused.",
+    ]
+    return "\n".join(lines)
+
+
+def command_help(command: Command) -> str:
+    """Return what ``circusctl help COMMAND`` prints."""
+    lines = [f"usage: circusctl {command.usage()}", "", *_documentation(command)]
+    positional = [item for item in command.properties if item.positional]
+    if positional:
+        lines += ["", "Arguments:"]
+        lines += [f"  {item.name.upper():<22}{item.doc}{_default(item)}" for item in positional]
+    options = command.options()
+    if options:
+        lines += ["", "Options:", *_options(options)]
+    if command.replies:
+        lines += ["", f"Reply: {command.replies}"]
+    return "\n".join(lines)
+
+
+def summary(command: Command) -> str:
+    """Return the first line of a command's documentation."""
+    return (command.__doc__ or "").strip().partition("\n")[0]
+
+
+def _documentation(command: Command) -> list[str]:
+    return [line.strip().replace("``", "") for line in (command.__doc__ or "").strip().splitlines()]
+
+
+def _options(declared: Iterable[Property]) -> list[str]:
+    lines = []
+    for item in declared:
+        flag = item.flag if item.kind == "boolean" else f"{item.flag} {item.name.upper()}"
+        lines.append(f"  {flag:<38}{item.doc}{_default(item)}")
+    return lines
+
+
+def _default(item: Property) -> str:
+    if item.default is None or isinstance(item.default, bool):
+        return ""
+    return f" (default: {item.default})"
