@@ -74,7 +74,7 @@ class NotifySocket:
         ``on_message(pid, fields)`` is called for each message that tells something in :data:`FIELDS`. Raise
         ``OSError`` if the socket cannot be bound.
         """
-        name = f"circus-notify-{os.getpid()}-{secrets.token_hex(8)}"
+        name = f"circus-notify-{secrets.token_hex(8)}"
         self.address = f"@{name}" if folder is None else os.path.join(folder, name)
         """What to put into ``NOTIFY_SOCKET``."""
         self._loop = loop
