@@ -21,9 +21,9 @@ class LogFile(LossCounter):
 
     def __init__(self, path: str) -> None:
         """Open the file ``path``. Raise ``OSError`` if that fails."""
-        super().__init__()
         self.path = os.path.abspath(path)
         self._descriptor = self._open()
+        super().__init__()  # last: logging closes what it has registered
 
     def deliver(self, record: logging.LogRecord, line: str) -> None:
         """Append one line."""
@@ -66,10 +66,10 @@ class Syslog(LossCounter):
 
         Raise ``OSError`` if there is no such socket, and ``KeyError`` for an unknown facility.
         """
-        super().__init__()
         self._facility = SysLogHandler.facility_names[facility]
         self._address = address
         self._socket = self._connect()
+        super().__init__()
 
     def deliver(self, record: logging.LogRecord, line: str) -> None:
         """Send one line."""

@@ -162,6 +162,22 @@ def test_a_planted_link_in_a_shared_folder_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "target").exists()
 
 
+def test_an_output_that_failed_is_not_closed_at_the_end() -> None:
+    code = """
+import logging
+from circus.cli.logs import configure
+for output in ("/nonexistent/log", "syslog:///nonexistent/log"):
+    try:
+        configure("info", output)
+    except Exception as exc:
+        kept = exc.__context__.__traceback__
+logging.raiseExceptions = True
+logging.shutdown()
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("kind", ["unix", "udp"])
 def test_syslog(kind: str, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX if kind == "unix" else socket.AF_INET, socket.SOCK_DGRAM) as server:
