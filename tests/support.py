@@ -1,0 +1,251 @@
+"""A real circusd for tests: on endpoints and in a folder of its own, with everything that it leaves behind found at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+BIN = Path(sys.executable).parent
+DEADLINE = 20.0
+"""Seconds that a test waits for a condition before it fails."""
+
+
+def wait_until(condition: Callable[[], Any], what: str = "", deadline: float = DEADLINE) -> Any:
+    """Return the first true value of ``condition``; fail with ``what`` after the deadline."""
+    end = time.monotonic() + deadline
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not so within {deadline} s: {what or condition}")
+        time.sleep(0.005)
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether a process exists and is no zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+class Events:
+    """Every event of a daemon from the moment of subscription on."""
+
+    def __init__(self, context: zmq.Context[Any], endpoint: str) -> None:
+        self.seen: list[tuple[str, dict[str, Any]]] = []
+        self._socket = context.socket(zmq.SUB)
+        self._socket.set_hwm(0)
+        self._socket.subscribe("watcher.")
+        self._socket.connect(endpoint)
+
+    def collect(self, timeout: float = 0.0) -> None:
+        """Take in what has come."""
+        while self._socket.poll(int(timeout * 1000)):
+            topic, data = self._socket.recv_multipart()
+            self.seen.append((topic.decode(), json.loads(data)))
+            timeout = 0.0
+
+    def actions(self, watcher: str) -> list[str]:
+        """Return the actions of a watcher, in order."""
+        self.collect()
+        prefix = f"watcher.{watcher}."
+        return [topic.removeprefix(prefix) for topic, _ in self.seen if topic.startswith(prefix)]
+
+    def of(self, watcher: str, action: str) -> list[dict[str, Any]]:
+        """Return the data of the events of one kind."""
+        self.collect()
+        return [data for topic, data in self.seen if topic == f"watcher.{watcher}.{action}"]
+
+    def wait_for(self, watcher: str, action: str, count: int = 1) -> dict[str, Any]:
+        """Return the ``count``-th event of one kind; fail after the deadline."""
+        end = time.monotonic() + DEADLINE
+        while len(self.of(watcher, action)) < count:
+            if time.monotonic() > end:
+                raise AssertionError(f"no {action} of {watcher}; seen: {[topic for topic, _ in self.seen]}")
+            self.collect(0.05)
+        return self.of(watcher, action)[count - 1]
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._socket.close(linger=0)
+
+
+class Circusd:
+    """One daemon and the folder it lives in."""
+
+    def __init__(self) -> None:
+        # Not pytest's folder: its path may be longer than a local socket's may be.
+        self.folder = Path(tempfile.mkdtemp(prefix="circus-"))
+        self.endpoint = f"ipc://{self.folder}/endpoint"
+        self.pubsub_endpoint = f"ipc://{self.folder}/pubsub"
+        self.ini = self.folder / "circus.ini"
+        self.mark = f"test-{uuid.uuid4().hex}"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.log = self.folder / "circusd.log"
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._events: list[Events] = []
+
+    def write(self, text: str, circus: str = "") -> Path:
+        """Write the configuration: ``text`` after a section ``[circus]`` with this daemon's endpoints."""
+        head = f"[circus]\nendpoint = {self.endpoint}\npubsub_endpoint = {self.pubsub_endpoint}\n{circus}\n"
+        self.ini.write_text(head + textwrap.dedent(text))
+        return self.ini
+
+    def launch(self, *arguments: str, env: dict[str, str] | None = None, **options: Any) -> subprocess.Popen[bytes]:
+        """Start circusd on the file that was written, and return at once."""
+        environment = {**os.environ, "CIRCUS_MARK": self.mark, **(env or {})}
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "circus.cli.circusd", str(self.ini), *arguments],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env=environment,
+                cwd=options.pop("cwd", self.folder),
+                start_new_session=True,
+                **options,
+            )
+        return self.process
+
+    def start(self, text: str, circus: str = "", *arguments: str, **options: Any) -> Circusd:
+        """Write the configuration, start circusd, and wait until it answers and has tried to start everything."""
+        self.write(text, circus)
+        self.launch(*arguments, **options)
+        self.wait_until_ready()
+        return self
+
+    def wait_until_ready(self) -> None:
+        """Wait until circusd answers and no watcher is starting."""
+
+        def ready() -> bool:
+            if self.process is not None and self.process.poll() is not None:
+                raise AssertionError(f"circusd ended with {self.process.returncode}:\n{self.output()}")
+            reply = self.try_call("status", timeout=0.25)
+            return reply is not None and "starting" not in reply.get("statuses", {}).values()
+
+        wait_until(ready, "circusd is ready")
+
+    def output(self) -> str:
+        """Return what circusd has logged."""
+        return self.log.read_text(errors="replace")
+
+    def try_call(self, command: str, timeout: float = DEADLINE, **properties: Any) -> dict[str, Any] | None:
+        """Send a command; return its reply, or None after the timeout in seconds."""
+        socket = self._context.socket(zmq.DEALER)
+        try:
+            socket.connect(self.endpoint)
+            socket.send_json({"command": command, "properties": properties, "id": uuid.uuid4().hex})
+            return socket.recv_json() if socket.poll(int(timeout * 1000)) else None
+        finally:
+            socket.close(linger=0)
+
+    def call(self, command: str, timeout: float = DEADLINE, **properties: Any) -> dict[str, Any]:
+        """Send a command and return its reply, which may be an error."""
+        reply = self.try_call(command, timeout, **properties)
+        if reply is None:
+            raise AssertionError(f"no reply to {command} within {timeout} s; the log:\n{self.output()}")
+        return reply
+
+    def ok(self, command: str, **properties: Any) -> dict[str, Any]:
+        """Send a command that must succeed, wait until it is done, and return its reply."""
+        reply = self.call(command, **{"waiting": True, **properties})
+        assert reply["status"] != "error", reply
+        return reply
+
+    def ctl(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run circusctl on this daemon."""
+        return subprocess.run(
+            [sys.executable, "-m", "circus.cli.circusctl", "--endpoint", self.endpoint, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE * 2,
+            **options,
+        )
+
+    def events(self) -> Events:
+        """Subscribe; the subscription is live when this returns."""
+        events = Events(self._context, self.pubsub_endpoint)
+        self._events.append(events)
+        probe = f"probe-{uuid.uuid4().hex[:8]}"
+        self.ok("add", name=probe, cmd="true")
+        while not events.actions(probe):
+            self.ok("rm", name=probe)
+            self.ok("add", name=probe, cmd="true")
+            events.collect(0.05)
+        self.ok("rm", name=probe)
+        events.wait_for(probe, "remove")
+        return events
+
+    def pids(self, name: str) -> list[int]:
+        """Return the PIDs of a watcher."""
+        return self.ok("list", name=name)["pids"]
+
+    def wids(self, name: str) -> dict[int, int]:
+        """Return the PID in each slot of a watcher."""
+        return {entry["wid"]: entry["pid"] for entry in self.ok("explain", name=name)["processes"] if entry["pid"]}
+
+    def wait_for_pids(self, name: str, count: int) -> list[int]:
+        """Wait until a watcher has so many processes, and return their PIDs."""
+        wait_until(lambda: len(self.pids(name)) == count, f"{name} has {count} processes")
+        return self.pids(name)
+
+    def stop(self, signum: int = signal.SIGTERM) -> int:
+        """End circusd with a signal and return its exit status."""
+        assert self.process is not None
+        self.process.send_signal(signum)
+        return self.process.wait(DEADLINE)
+
+    def descendants(self) -> list[int]:
+        """Return every living process that comes from this daemon, wherever it went; not the daemon itself."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit() or (self.process and int(entry.name) == self.process.pid):
+                continue
+            with contextlib.suppress(OSError):
+                if self.mark.encode() in (entry / "environ").read_bytes() and is_alive(int(entry.name)):
+                    found.append(int(entry.name))
+        return found
+
+    def close(self) -> list[int]:
+        """End everything; return what a daemon that had been stopped in good order has left behind."""
+        ended_by_itself = self.process is not None and self.process.poll() is not None
+        left = self.descendants() if ended_by_itself and self.process and self.process.returncode != -9 else []
+        if self.process is not None and not ended_by_itself:
+            self.process.kill()
+            self.process.wait()
+        for pid in self.descendants():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for events in self._events:
+            events.close()
+        self._context.destroy(linger=0)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return left
+
+
+@contextlib.contextmanager
+def daemon() -> Iterator[Circusd]:
+    """A daemon for one test; fails if it was stopped and left processes behind."""
+    circusd = Circusd()
+    try:
+        yield circusd
+    finally:
+        left = circusd.close()
+    assert not left, f"processes left behind: {left}"
