@@ -1,0 +1,150 @@
+"""Who is whose child, read from ``/proc``. A process that vanishes meanwhile is left out, and never an error."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Final
+
+_PROC: Final = "/proc"
+_READ: Final = 65536
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_MARK: Final = b"CIRCUS_MARK="
+_REUSE: Final = 5
+"""A table of all processes is used again for this many times as long as it took to read: a thousand stops cost a few."""
+
+_has_children_file = os.path.exists(f"{_PROC}/thread-self/children")
+
+
+class _Table:
+    """Every process's children, where the kernel does not list them by itself (CONFIG_PROC_CHILDREN)."""
+
+    def __init__(self) -> None:
+        self._children: dict[int, list[int]] = {}
+        self._expires = 0.0
+
+    def children(self, pid: int) -> list[int]:
+        began = time.monotonic()
+        if began >= self._expires:
+            self._children = _scan()
+            ended = time.monotonic()
+            self._expires = ended + _REUSE * (ended - began)
+        return [child for child in self._children.get(pid, ()) if _parent_of(child) == pid]
+
+
+_table = _Table()
+
+
+def children(pid: int) -> list[int]:
+    """Return the children of a process, zombies too, in ascending order."""
+    if _has_children_file:
+        return sorted(_listed_children(pid))
+    return _table.children(pid)
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the children of a process, their children, and so on; parents come before their children."""
+    found: dict[int, None] = {}
+    pending = [pid]
+    while pending:
+        for child in children(pending.pop()):
+            if child not in found and child != pid:
+                found[child] = None
+                pending.append(child)
+    return list(found)
+
+
+def own_children(skip: Callable[[int], bool] | None = None) -> list[int]:
+    """Return the children of this process, those that it inherited too.
+
+    Those for which ``skip`` is true are left out. Where the kernel does not list children, that saves a look at each.
+    """
+    own = os.getpid()
+    if _has_children_file:
+        listed = _listed_children(own)
+        return listed if skip is None else [pid for pid in listed if not skip(pid)]
+    pids = (pid for pid in _all_pids() if skip is None or not skip(pid))
+    return [pid for pid in pids if _parent_of(pid) == own]
+
+
+def session_of(pid: int) -> int | None:
+    """Return the session that a process is in; None if it is gone."""
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
+
+
+def members_of_session(sid: int) -> list[int]:
+    """Return the processes of a session, zombies too."""
+    return [pid for pid in _all_pids() if session_of(pid) == sid]
+
+
+def start_time(pid: int) -> float | None:
+    """Return when a process started, in seconds since the boot: with the pid, its identity. None if it is gone."""
+    fields = _stat(pid)
+    return int(fields[19]) / _TICKS if fields else None
+
+
+def is_zombie(pid: int) -> bool:
+    """Return whether a process has ended and waits to be collected."""
+    fields = _stat(pid)
+    return bool(fields) and fields[0] in (b"Z", b"X")
+
+
+def marks_of(pid: int) -> str:
+    """Return the marks, joined by commas, of a process; empty if it has none, is gone or may not be read."""
+    text = _read(f"{_PROC}/{pid}/environ")
+    for entry in text.split(b"\0"):
+        if entry.startswith(_MARK):
+            return os.fsdecode(entry[len(_MARK) :])
+    return ""
+
+
+def _parent_of(pid: int) -> int | None:
+    fields = _stat(pid)
+    return int(fields[1]) if fields else None
+
+
+def _stat(pid: int) -> list[bytes]:
+    """The fields from the state on: the name before them may hold blanks and parentheses."""
+    return _read(f"{_PROC}/{pid}/stat").rpartition(b")")[2].split()
+
+
+def _listed_children(pid: int) -> list[int]:
+    folder = f"{_PROC}/{pid}/task"
+    try:
+        threads = os.listdir(folder)
+    except OSError:
+        return []
+    return [int(child) for thread in threads for child in _read(f"{folder}/{thread}/children").split()]
+
+
+def _scan() -> dict[int, list[int]]:
+    table: dict[int, list[int]] = {}
+    for pid in _all_pids():
+        parent = _parent_of(pid)
+        if parent is not None:
+            table.setdefault(parent, []).append(pid)
+    return table
+
+
+def _all_pids() -> list[int]:
+    return [int(name) for name in os.listdir(_PROC) if name.isdigit()]
+
+
+def _read(path: str) -> bytes:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        parts = []
+        while part := os.read(descriptor, _READ):
+            parts.append(part)
+        return b"".join(parts)
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
