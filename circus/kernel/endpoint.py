@@ -33,12 +33,22 @@ def ipc_path(endpoint: str) -> str | None:
 class Lock:
     """Says that this daemon serves an endpoint. It holds until ``release``, or until the process ends."""
 
-    def __init__(self, file: LockFile) -> None:
+    def __init__(self, path: str, file: LockFile) -> None:
+        self._path = path
         self._file = file
 
     def release(self) -> None:
-        """Let another daemon have the endpoint."""
-        self._file.release()
+        """Remove the socket file, which libzmq leaves behind, and let another daemon have the endpoint.
+
+        Call this after the endpoint has been closed. Calling it again does nothing.
+        """
+        if self._file.held:
+            try:
+                if stat.S_ISSOCK(os.lstat(self._path).st_mode):
+                    os.unlink(self._path)
+            except OSError:
+                pass
+            self._file.release()
 
 
 def lock(endpoint: str) -> Lock | None:
@@ -68,7 +78,7 @@ def lock(endpoint: str) -> Lock | None:
     except BaseException:
         file.release()
         raise
-    return Lock(file)
+    return Lock(os.path.abspath(path), file)
 
 
 def _taken(endpoint: str, pid: int | None, who: str = "another circusd") -> str:

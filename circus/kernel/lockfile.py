@@ -62,11 +62,16 @@ class LockFile:
         self._descriptor = descriptor
         self._owner = os.getpid()
 
+    @property
+    def held(self) -> bool:
+        """Whether this process has taken the file, and not released it."""
+        return self._descriptor >= 0 and self._owner == os.getpid()
+
     def release(self) -> None:
         """Remove the file if it is still the one that this process took. Calling it again, or in a forked child, does
         nothing.
         """
-        if self._descriptor < 0 or self._owner != os.getpid():
+        if not self.held:
             return
         if _is_at(self._descriptor, self.path):
             _unlink(self.path)

@@ -90,9 +90,13 @@ def test_a_socket_that_a_dead_daemon_left_is_no_obstacle(tmp_path: Path) -> None
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(tmp_path / "endpoint"))
         dead.listen()
-    held = lock(f"ipc://{tmp_path}/endpoint")
+    endpoint = f"ipc://{tmp_path}/endpoint"
+    held = lock(endpoint)
     assert held
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
+        router.bind(endpoint)
     held.release()
+    assert list(tmp_path.iterdir()) == [], "nor does this one leave anything"
 
 
 @pytest.mark.parametrize("backlog", [0, 10])
