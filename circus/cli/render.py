@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from importlib import import_module
 
 from circus.commands.explain import duration
 
@@ -28,10 +29,10 @@ def as_json(reply: Json, *, prettify: bool) -> str:
     if not coloured():
         return text
     try:
-        from pygments import formatters, highlight, lexers
+        pygments, formatters, lexers = map(import_module, ("pygments", "pygments.formatters", "pygments.lexers"))
     except ImportError:
         return text
-    return str(highlight(text, lexers.JsonLexer(), formatters.TerminalFormatter())).rstrip("\n")
+    return str(pygments.highlight(text, lexers.JsonLexer(), formatters.TerminalFormatter())).rstrip("\n")
 
 
 def coloured() -> bool:
