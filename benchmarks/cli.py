@@ -7,8 +7,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 from benchmarks import proc, report, tools
 from benchmarks.errors import Failed, Missing
@@ -98,11 +96,8 @@ def _measure(
                         results.add(row, peer.name, figure)
                 except (Failed, OSError) as failure:
                     results.failures[group.name, peer.name] = str(failure)
+                    sys.stderr.write(f"\n{group.name}: {peer.name}: {failure}\n")
     _progress("")
-
-
-def _end(number: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -125,10 +120,10 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and print. Returns the exit status: 0, or 130 after Ctrl-C."""
+    """Measure and print. Returns the exit status: 0, or 130 when it was interrupted."""
     options = parser().parse_args(arguments)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _end)
+        signal.signal(number, signal.default_int_handler)  # they end it as Ctrl-C does
     # It would lead the programs of other environments to this one's modules.
     os.environ.pop("PYTHONPATH", None)
     proc.become_subreaper()

@@ -59,12 +59,13 @@ def _cells(group: Group, row: Row, peers: Sequence[str], results: Results) -> li
         else:
             cells.append(FAILED if (group.name, peer) in results.failures else NOTHING)
     ours = results.median(row.key, OURS)
-    return [*cells, _ratio(ours, results.median(row.key, RELEASED)), _ratio(ours, _best(row, peers, results))]
+    others = (results.median(row.key, RELEASED), _best(row, peers, results), results.median(row.key, FLOOR))
+    return cells + [_ratio(ours, other) for other in others]
 
 
 def table(groups: Sequence[Group], peers: Sequence[str], results: Results) -> str:
     """Medians and ratios, one line a row, and below it why cells are empty that should not be."""
-    lines = [["what", "goal", *peers, "ours/circus", "ours/best"]]
+    lines = [["what", "goal", *peers, "/circus", "/best", "/floor"]]
     lines += [_cells(group, row, peers, results) for group in groups for row in group.rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     text = []
