@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -83,9 +84,8 @@ class Daemon:
         self._router.close()
         self._publisher.close()
         self._context.term()
-        for lock in self._locks.values():
-            if lock is not None:
-                lock.release()
+        for address in list(self._locks):
+            self._release(address)
         self.loop.run_until_complete(self.loop.shutdown_default_executor())
         self.loop.close()
 
@@ -111,9 +111,17 @@ class Daemon:
 
     def _unbind(self, way: Router | Publisher, address: str) -> None:
         way.socket.unbind(address)
+        self._release(address)
+
+    def _release(self, address: str) -> None:
+        """Remove the socket file, which libzmq leaves, and let another daemon have the endpoint."""
         lock = self._locks.pop(address, None)
-        if lock is not None:
-            lock.release()
+        path = endpoint.ipc_path(address)
+        if lock is None or path is None:
+            return
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        lock.release()
 
     def _adopt(self, settings: CircusSettings) -> None:
         self.arbiter.check_delay = settings.check_delay

@@ -29,8 +29,9 @@ def take(watcher: Watcher, until: float) -> None:
         if step.verb == END and step.process is not None:
             ending.begin(watcher, step.process, step.reason)
         elif watcher.now() >= until or not _fill(watcher, step.wid):
-            watcher.wake()
             break
+    if plan.steps:
+        watcher.wake()  # the picture has changed: compare again
     _advance(watcher)
     waiting.settle(watcher)
     _arm(watcher, plan.wake_at)

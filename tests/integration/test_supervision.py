@@ -1,0 +1,450 @@
+"""What the kernel promises about processes, with real daemons and real children."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support import Circusd, is_alive, wait_until
+
+SLEEP = "cmd = sleep 300"
+STUBBORN = "cmd = sh -c \"trap '' TERM; while :; do sleep 1; done\""
+
+
+def script(circusd: Circusd, name: str, text: str) -> str:
+    """Write a Python program beside the ini file; return the command that runs it."""
+    path = circusd.folder / name
+    path.write_text(text)
+    return f"{sys.executable} -u {path}"
+
+
+def test_the_classic_example(circusd: Circusd) -> None:
+    out = circusd.folder / "out"
+    circusd.start(
+        f"""
+        [watcher:one]
+        cmd = {sys.executable}
+        args = -u -c "import time; open('{out}-$(circus.wid)', 'w').close(); time.sleep(300)"
+        numprocesses = 5
+        [watcher:two]
+        {SLEEP}
+        numprocesses = 2
+        """
+    )
+    assert len(circusd.pids("one")) == 5
+    assert len(circusd.pids("two")) == 2
+    wait_until(lambda: all(Path(f"{out}-{wid}").exists() for wid in range(1, 6)), "each slot has run")
+    pids = circusd.pids("one") + circusd.pids("two")
+    assert circusd.stop() == 0
+    assert not any(is_alive(pid) for pid in pids)
+    assert not (circusd.folder / "endpoint").exists()
+
+
+def test_a_killed_worker_is_replaced_in_its_slot(circusd: Circusd) -> None:
+    circusd.start(f"[watcher:w]\n{SLEEP}\nnumprocesses = 3")
+    events = circusd.events()
+    before = circusd.wids("w")
+    os.kill(before[2], signal.SIGKILL)
+    reap = events.wait_for("w", "reap")
+    spawn = events.wait_for("w", "spawn")
+    assert (reap["process_pid"], reap["exit_code"], reap["wid"], reap["reason"]) == (before[2], -9, 2, "exited")
+    assert spawn["wid"] == 2
+    after = circusd.wids("w")
+    assert set(after) == {1, 2, 3}
+    assert (after[1], after[3]) == (before[1], before[3])
+    assert after[2] == spawn["process_pid"] != before[2]
+    assert events.actions("w")[:2] == ["reap", "spawn"]
+
+
+def test_a_missing_program_is_tried_and_given_up(circusd: Circusd) -> None:
+    circusd.start(f"[watcher:bad]\ncmd = /nowhere/program\nmax_retry = 3\nautostart = False\n[watcher:good]\n{SLEEP}")
+    events = circusd.events()
+    reply = circusd.call("start", name="bad", waiting=True)
+    assert (reply["status"], reply["errno"]) == ("error", 6)
+    assert "/nowhere/program" in reply["reason"]
+    assert len(events.of("bad", "spawn_failed")) == 3
+    assert circusd.ok("status", name="bad")["status"] == "stopped"
+    explained = circusd.ok("explain", name="bad")
+    assert "gave up" in explained["reason"]
+    assert circusd.ok("status", name="good")["status"] == "active"
+
+
+def test_a_missing_program_tried_for_ever_waits_longer_each_time(circusd: Circusd) -> None:
+    circusd.start("[watcher:bad]\ncmd = /nowhere/program\nmax_retry = -1\nautostart = False")
+    events = circusd.events()
+    circusd.ok("start", name="bad", waiting=False)
+    sixth = events.wait_for("bad", "spawn_failed", 6)
+    waits = [event["retry_in"] for event in events.of("bad", "spawn_failed")]
+    assert waits[0] == 0
+    assert waits[1:] == sorted(waits[1:])
+    assert sixth["retry_in"] >= 1.6
+    explained = circusd.ok("explain", name="bad")
+    assert explained["detail"] == "backoff"
+    assert explained["processes"][0]["next_try"] > time.time() - 1
+    assert circusd.ok("stop", name="bad")["status"] == "ok"
+
+
+def test_a_program_that_ends_at_once_is_slowed_down(circusd: Circusd) -> None:
+    circusd.start("[watcher:quick]\ncmd = true\nautostart = False")
+    events = circusd.events()
+    circusd.ok("start", name="quick")
+    events.wait_for("quick", "spawn", 5)
+    times = [event["mono"] for event in events.of("quick", "spawn")]
+    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    assert gaps[1] >= 0.1
+    assert gaps[2] >= 0.2
+    assert gaps[3] >= 0.4
+
+
+def test_commands_run_side_by_side(circusd: Circusd) -> None:
+    circusd.start(
+        f"[watcher:slow]\n{STUBBORN}\ngraceful_timeout = 3\n[watcher:quick]\n{SLEEP}\n[watcher:other]\n{SLEEP}"
+    )
+    slow, quick = circusd.pids("slow"), circusd.pids("quick")
+    circusd.ok("restart", name="slow", waiting=False)
+    reply = circusd.ok("restart", name="quick")
+    assert reply["info"]["stopped"] == quick
+    assert circusd.ok("incr", name="other")["numprocesses"] == 2
+    assert circusd.ok("status", name="slow")["status"] == "stopping"
+    assert circusd.pids("slow") == slow
+    wait_until(lambda: circusd.ok("status", name="slow")["status"] == "active", "slow is up again")
+    assert circusd.pids("slow") != slow
+
+
+def test_a_later_intent_supersedes_an_earlier_one(circusd: Circusd) -> None:
+    circusd.start(f"[watcher:w]\n{SLEEP}\nnumprocesses = 5\nwarmup_delay = 1\nautostart = False")
+    import threading
+
+    replies: list[dict[str, object]] = []
+    waiting = threading.Thread(target=lambda: replies.append(circusd.ok("start", name="w")))
+    waiting.start()
+    wait_until(lambda: circusd.pids("w"), "the start has begun")
+    assert circusd.ok("stop", name="w")["info"] is None
+    waiting.join()
+    assert replies[0]["superseded"] is True
+    assert circusd.ok("status", name="w")["status"] == "stopped"
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_a_signal_to_stop_preempts_a_slow_start(circusd: Circusd, signum: signal.Signals) -> None:
+    watchers = "\n".join(f"[watcher:w{number}]\n{SLEEP}\n" for number in range(6))
+    circusd.write(watchers, "warmup_delay = 5")
+    circusd.launch()
+    wait_until(lambda: circusd.try_call("numwatchers", 0.2), "circusd answers")
+    wait_until(lambda: circusd.descendants(), "the first process runs")
+    begin = time.monotonic()
+    assert circusd.stop(signum) == 0
+    assert time.monotonic() - begin < 4
+    assert not circusd.descendants()
+
+
+def test_a_second_signal_shortens_the_grace_and_a_third_kills(circusd: Circusd) -> None:
+    circusd.start(f"[watcher:w]\n{STUBBORN}\ngraceful_timeout = 100")
+    assert circusd.process is not None
+    circusd.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: "Got signal SIG_TERM" in circusd.output(), "the first signal")
+    circusd.process.send_signal(signal.SIGTERM)
+    assert circusd.process.wait(10) == 0
+
+
+def test_a_third_signal_kills_at_once(circusd: Circusd) -> None:
+    circusd.start(f"[watcher:w]\n{STUBBORN}\ngraceful_timeout = 100")
+    assert circusd.process is not None
+    for count in (1, 2, 3):
+        circusd.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: circusd.output().count("Got signal") == count, f"signal {count}")  # noqa: B023
+    assert circusd.process.wait(10) == 0
+
+
+GRANDCHILDREN = """
+import os, signal, subprocess, sys, time
+deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(300)"
+env = dict(os.environ) if "keep" in sys.argv else {}
+subprocess.Popen([sys.executable, "-c", deaf], start_new_session="session" in sys.argv, env=env)
+open(sys.argv[1], "a").close()
+time.sleep(300)
+"""
+
+
+@pytest.mark.parametrize("how", ["keep", "keep session", "clear", "clear session"])
+def test_stopped_means_that_the_whole_tree_is_gone(circusd: Circusd, how: str) -> None:
+    cmd = script(circusd, "parent.py", GRANDCHILDREN)
+    flag = circusd.folder / "flag"
+    circusd.start(f"[watcher:w]\ncmd = {cmd} {flag} {how}\ngraceful_timeout = 0.5")
+    (parent,) = circusd.pids("w")
+    wait_until(flag.exists, "the grandchild has been started")
+    children = subprocess.run(["pgrep", "-P", str(parent)], capture_output=True, text=True, check=True).stdout.split()
+    assert len(children) == 1
+    assert circusd.ok("stop", name="w")["status"] == "ok"
+    assert not is_alive(int(children[0]))
+    assert circusd.ok("status", name="w")["status"] == "stopped"
+
+
+def test_a_daemonizing_program_is_told_of_and_ended(circusd: Circusd) -> None:
+    circusd.start('[watcher:d]\ncmd = sh -c "setsid sleep 300 & exit 0"\nrespawn = False\nautostart = False')
+    events = circusd.events()
+    circusd.ok("start", name="d")
+    orphan = events.wait_for("d", "orphan")
+    events.wait_for("d", "stop")
+    assert not any(is_alive(pid) for pid in orphan["pids"])
+    assert "stay in the foreground" in circusd.output()
+
+
+def test_a_crashed_worker_is_replaced_at_once_and_its_children_are_ended(circusd: Circusd) -> None:
+    circusd.start('[watcher:w]\ncmd = sh -c "sleep 301 & sleep 302"\n')
+    events = circusd.events()
+    (parent,) = circusd.pids("w")
+    wait_until(lambda: len(circusd.descendants()) == 3, "the worker has its children")
+    before = set(circusd.descendants())
+    os.kill(parent, signal.SIGKILL)
+    events.wait_for("w", "spawn")
+    wait_until(lambda: not before & set(circusd.descendants()), "what the dead worker left is gone")
+    wait_until(lambda: len(circusd.descendants()) == 3, "and the new one is whole")
+
+
+def test_start_goes_down_by_priority_and_stop_goes_up(circusd: Circusd) -> None:
+    slow = "cmd = sh -c \"trap 'sleep 0.3; exit 0' TERM; while :; do sleep 0.05; done\""
+    circusd.start(
+        f"[watcher:low]\n{slow}\npriority = 1\nautostart=False\n"
+        f"[watcher:high]\n{slow}\npriority = 10\nautostart=False\n"
+        f"[watcher:mid]\n{slow}\npriority = 5\nautostart=False"
+    )
+    for name in ("low", "mid", "high"):
+        circusd.ok("start", name=name)
+    events = circusd.events()
+    circusd.ok("stop")
+    stops = {name: events.of(name, "stop")[0]["seq"] for name in ("low", "mid", "high")}
+    kills = {name: events.of(name, "kill")[0]["seq"] for name in ("low", "mid", "high")}
+    assert stops["low"] < kills["mid"] < stops["mid"] < kills["high"]
+    circusd.ok("start", name="*", match="glob")
+    assert circusd.ok("status")["statuses"] == dict.fromkeys(("high", "low", "mid"), "stopped"), "autostart is off"
+
+
+def test_start_order(circusd: Circusd) -> None:
+    circusd.start(
+        f"[watcher:low]\n{SLEEP}\npriority = 1\n[watcher:high]\n{SLEEP}\npriority = 10\n[watcher:mid]\n{SLEEP}\npriority = 5",
+        "warmup_delay = 0.2",
+    )
+    wait_until(lambda: circusd.ok("status", name="low")["status"] == "active", "the last one has started")
+    events = circusd.ok("events", since=0)["events"]
+    spawns = [(entry["topic"].split(".")[1], entry["data"]["mono"]) for entry in events if "spawn" in entry["topic"]]
+    assert [name for name, _ in spawns] == ["high", "mid", "low"]
+    assert spawns[1][1] - spawns[0][1] >= 0.2
+    assert spawns[2][1] - spawns[1][1] >= 0.2
+
+
+def test_every_death_has_its_reap(circusd: Circusd) -> None:
+    circusd.start(f"[watcher:w]\n{SLEEP}\nnumprocesses = 4")
+    events = circusd.events()
+    circusd.ok("decr", name="w")
+    circusd.ok("kill", name="w", pid=circusd.pids("w")[0])
+    circusd.ok("reload", name="w")
+    circusd.ok("restart", name="w")
+    circusd.ok("stop", name="w")
+    reaps = [event["reason"] for event in events.of("w", "reap")]
+    assert reaps == ["resize"] + ["kill"] + ["reload"] * 3 + ["restart"] * 3 + ["stop"] * 3
+    assert events.actions("w")[-1] == "stop"
+    spawned = {event["process_pid"] for event in events.of("w", "spawn")}
+    assert len(events.of("w", "reap")) == 4 + len(spawned)
+
+
+def test_reload_brings_up_the_new_before_it_ends_the_old(circusd: Circusd) -> None:
+    circusd.start(f"[watcher:w]\n{SLEEP}\nnumprocesses = 2")
+    events = circusd.events()
+    before = circusd.wids("w")
+    reply = circusd.ok("reload", name="w")
+    after = circusd.wids("w")
+    assert reply["info"] == {
+        "stopped": sorted(before.values()),
+        "started": sorted(after.values()),
+        "kept": [],
+    }
+    assert set(after) == {1, 2}
+    actions = events.actions("w")
+    assert actions[:2] == ["spawn", "spawn"]
+    assert actions[2:4] == ["kill", "kill"]
+    assert actions[-1] == "reload"
+
+
+def test_a_reload_that_fails_leaves_the_old_processes(circusd: Circusd) -> None:
+    program = circusd.folder / "program"
+    program.write_text("#!/bin/sh\nexec sleep 300\n")
+    program.chmod(0o755)
+    circusd.start(f"[watcher:w]\ncmd = {program}\nnumprocesses = 2")
+    before = circusd.wids("w")
+    program.write_text("#!/bin/sh\nexit 3\n")
+    reply = circusd.call("reload", name="w", waiting=True)
+    assert reply["status"] == "error"
+    assert "exit code 3" in reply["reason"]
+    assert circusd.wids("w") == before
+    program.unlink()
+    reply = circusd.call("reload", name="w", waiting=True)
+    assert reply["status"] == "error"
+    assert str(program) in reply["reason"]
+    assert circusd.wids("w") == before
+    assert circusd.ok("status", name="w")["status"] == "active"
+
+
+def test_a_sequential_reload_replaces_one_slot_after_the_other(circusd: Circusd) -> None:
+    circusd.start(f"[watcher:w]\n{SLEEP}\nnumprocesses = 3")
+    events = circusd.events()
+    before = circusd.wids("w")
+    circusd.ok("reload", name="w", sequential=True)
+    after = circusd.wids("w")
+    assert set(after) == {1, 2, 3}
+    assert not set(after.values()) & set(before.values())
+    events.wait_for("w", "reload")
+    order = [
+        (topic.rpartition(".")[2], data["wid"])
+        for topic, data in events.seen
+        if topic in ("watcher.w.kill", "watcher.w.spawn")
+    ]
+    assert order == [("kill", 1), ("spawn", 1), ("kill", 2), ("spawn", 2), ("kill", 3), ("spawn", 3)]
+
+
+def test_send_hup(circusd: Circusd) -> None:
+    out = circusd.folder / "hups"
+    cmd = f"sh -c \"trap 'echo hup >> {out}' HUP; while :; do sleep 0.05; done\""
+    circusd.start(f"[watcher:w]\ncmd = {cmd}\nsend_hup = True")
+    before = circusd.pids("w")
+    wait_until(lambda: is_trapping(before[0], signal.SIGHUP), "the trap is set")
+    circusd.ok("reload", name="w")
+    wait_until(out.exists, "the worker got SIGHUP")
+    assert circusd.pids("w") == before
+
+
+def is_trapping(pid: int, signum: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught.split()[1], 16) >> (signum - 1) & 1)
+
+
+def test_max_age_with_a_variance_drawn_once(circusd: Circusd) -> None:
+    circusd.start(f"[watcher:w]\n{SLEEP}\nmax_age = 1\nmax_age_variance = 0\nautostart = False")
+    events = circusd.events()
+    circusd.ok("start", name="w")
+    first = events.wait_for("w", "spawn")
+    reap = events.wait_for("w", "reap")
+    second = events.wait_for("w", "spawn", 2)
+    assert reap["reason"] == "max_age"
+    assert second["wid"] == 1
+    assert 1.0 <= second["mono"] - first["mono"] < 5
+
+
+def test_respawn_off(circusd: Circusd) -> None:
+    circusd.start("[watcher:w]\ncmd = sleep 0.1\nrespawn = False\nnumprocesses = 2\nautostart = False")
+    events = circusd.events()
+    circusd.ok("start", name="w")
+    events.wait_for("w", "stop")
+    assert events.actions("w") == ["spawn", "spawn", "start", "reap", "reap", "stop"]
+    assert circusd.ok("status", name="w")["status"] == "stopped"
+
+
+@pytest.mark.parametrize(("cmd", "status"), [("exit 7", 7), ("kill -9 $$", 137)])
+def test_on_failure_exit_ends_circusd_with_the_code_of_the_program(circusd: Circusd, cmd: str, status: int) -> None:
+    circusd.write(
+        f"[watcher:job]\ncmd = sh -c 'sleep 0.3; {cmd}'\nrespawn = False\non_failure = exit\n[watcher:other]\n{SLEEP}"
+    )
+    process = circusd.launch()
+    assert process.wait(20) == status
+    assert not circusd.descendants()
+
+
+def test_on_failure_exit_after_max_retry(circusd: Circusd) -> None:
+    circusd.write("[watcher:job]\ncmd = /nowhere/program\nmax_retry = 2\non_failure = exit")
+    assert circusd.launch().wait(20) == 127
+
+
+def test_numprocesses_zero_and_resizing(circusd: Circusd) -> None:
+    circusd.start(f"[watcher:w]\n{SLEEP}\nnumprocesses = 0")
+    assert circusd.ok("status", name="w")["status"] == "active"
+    assert circusd.pids("w") == []
+    assert circusd.ok("incr", name="w", nb=3)["numprocesses"] == 3
+    before = circusd.wids("w")
+    assert circusd.ok("decr", name="w", nb=2)["numprocesses"] == 1
+    assert circusd.wids("w") == {1: before[1]}
+    assert circusd.ok("decr", name="w", nb=9)["numprocesses"] == 0
+    assert circusd.pids("w") == []
+
+
+def test_singleton(circusd: Circusd) -> None:
+    circusd.start(f"[watcher:w]\n{SLEEP}\nsingleton = True")
+    reply = circusd.ok("incr", name="w")
+    assert (reply["singleton"], reply["numprocesses"]) == (True, 1)
+    assert len(circusd.pids("w")) == 1
+
+
+def test_stop_children(circusd: Circusd) -> None:
+    out = circusd.folder / "child"
+    child = f"trap 'echo term > {out}; exit' TERM; touch {out}.ready; while :; do sleep 0.05; done"
+    circusd.start(
+        f"""
+        [watcher:w]
+        cmd = {script(circusd, "p.py", f'''
+import subprocess, time
+subprocess.Popen(["sh", "-c", {child!r}])
+time.sleep(300)
+''')}
+        stop_children = True
+        """
+    )
+    wait_until((circusd.folder / "child.ready").exists, "the child runs")
+    circusd.ok("stop", name="w")
+    assert out.read_text() == "term\n"
+
+
+@pytest.mark.parametrize("spelling", ["quit", "SIGQUIT", "3", "QUIT"])
+def test_stop_signal_of_any_spelling(circusd: Circusd, spelling: str) -> None:
+    circusd.start(f"[watcher:w]\n{SLEEP}\nstop_signal = {spelling}")
+    events = circusd.events()
+    circusd.ok("stop", name="w")
+    assert events.of("w", "kill")[0]["signum"] == 3
+    assert events.of("w", "reap")[0]["exit_code"] == -3
+
+
+def test_autostart_off(circusd: Circusd) -> None:
+    circusd.start(f"[watcher:w]\n{SLEEP}\nautostart = False")
+    assert circusd.ok("status", name="w")["status"] == "stopped"
+    assert circusd.ok("explain", name="w")["reason"] == "nobody has started it"
+    assert len(circusd.ok("start", name="w")["info"]["started"]) == 1
+
+
+def test_orphans_of_others_are_reaped(circusd: Circusd) -> None:
+    circusd.start('[watcher:w]\ncmd = sh -c "(sleep 0.2 & sleep 0.1) & exec sleep 300"')
+    assert circusd.process is not None
+    children = Path(f"/proc/{circusd.process.pid}/task/{circusd.process.pid}/children")
+    wait_until(lambda: len(children.read_text().split()) == 1, "only the worker is left, no zombie")
+    assert circusd.pids("w") == [int(children.read_text())]
+
+
+def test_readiness(circusd: Circusd) -> None:
+    go = circusd.folder / "go"
+    cmd = script(
+        circusd,
+        "ready.py",
+        f"""
+import os, socket, time
+while not os.path.exists({str(go)!r}):
+    time.sleep(0.01)
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.connect("\\0" + os.environ["NOTIFY_SOCKET"][1:])
+s.send(b"READY=1\\nSTATUS=serving")
+time.sleep(300)
+""",
+    )
+    circusd.write(f"[watcher:w]\ncmd = {cmd}\nready = notify\npriority = 9\n[watcher:later]\n{SLEEP}")
+    circusd.launch()
+    wait_until(lambda: (circusd.try_call("list", 0.3, name="w") or {}).get("pids"), "the process runs")
+    assert circusd.ok("status", name="w")["status"] == "starting"
+    assert circusd.ok("status", name="later")["status"] == "stopped"
+    assert "ready" in circusd.ok("explain", name="w")["blocked_by"][0]["why"]
+    go.touch()
+    wait_until(lambda: circusd.ok("status", name="later")["status"] == "active", "the next level has started")
+    assert circusd.ok("status", name="w")["status"] == "active"
+    assert circusd.ok("explain", name="w")["processes"][0]["status_text"] == "serving"
