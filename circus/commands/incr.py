@@ -28,7 +28,10 @@ class Incr(Command):
         wanted = watcher.settings.numprocesses
         if watcher.settings.singleton:
             return {"numprocesses": wanted, "singleton": True}
-        return accepted(watcher.resize(max(0, wanted + self.sign * properties["nb"])), properties)
+        wanted = max(0, wanted + self.sign * properties["nb"])
+        # The same limits as for set.
+        settings, _ = watcher.settings.with_option("numprocesses", wanted)
+        return accepted(watcher.resize(settings.numprocesses), properties)
 
     def render(self, reply: Json) -> str:
         if reply.get("singleton"):
