@@ -105,8 +105,8 @@ def _require_consistent(settings: WatcherSettings) -> None:
 def _changed(settings: WatcherSettings, key: str, value: object) -> WatcherSettings:
     if key == "retry_in":
         # Always settable, though it is the flapping plugin that waits: it reads its own option from the watcher.
-        number = _typed(key, "number", {}, value)
-        return dataclasses.replace(settings, extra={**settings.extra, "flapping.retry_in": str(number)})
+        _typed(key, "number", value)
+        return dataclasses.replace(settings, extra={**settings.extra, "flapping.retry_in": str(value)})
     if key == "env":
         return dataclasses.replace(settings, env=_environment(value))
     if key == "hooks":
@@ -148,10 +148,10 @@ def _single(row: Option, value: object) -> object:
         return tuple(map(str, value)) if isinstance(value, (list, tuple)) else str(value or "")
     if row.name == "numprocesses" and isinstance(value, int) and value < 0:
         return 0
-    return _typed(row.name, row.kind, row.arguments, value, row.type)
+    return _typed(row.name, row.kind, value, *row.words, **row.arguments)
 
 
-def _typed(key: str, kind: str, limits: Mapping[str, str], value: object, spec: str = "") -> object:
+def _typed(key: str, kind: str, value: object, *words: str, **limits: str) -> object:
     """``value`` if it is of the kind; names (of users, signals, keywords) go through the reader that files use."""
     wrong = MessageError(f"{key!r} isn't {_REASONS_BY_KEY.get(key) or _REASONS[kind]}")
     whole = isinstance(value, int) and not isinstance(value, bool)
@@ -159,21 +159,20 @@ def _typed(key: str, kind: str, limits: Mapping[str, str], value: object, spec: 
         match kind:
             case "boolean" if isinstance(value, bool):
                 return value
-            case "integer" if whole:
-                return kinds.integer(str(value), **limits)
-            case "number" if whole or isinstance(value, float):
-                return kinds.number(str(value), **limits)
             case "text" | "optional" if isinstance(value, str):
                 return value if kind == "text" else value or None
             case "optional" | "user" | "group" if value is None:
                 return None
+            case "signum" if whole or isinstance(value, str):
+                return _signal(value, wrong)
+            case "integer" if whole:
+                return kinds.integer(str(value), **limits)
+            case "number" if whole or isinstance(value, float):
+                return kinds.number(str(value), **limits)
             case "user" | "group" if whole or isinstance(value, str):
                 return kinds.READERS[kind](str(value))
             case "keyword" if isinstance(value, str):
-                accepted = [word.strip(" '") for word in spec.partition("(")[2].rstrip(")").split(",")]
-                return kinds.keyword(value, *accepted)
-        if kind == "signum" and (whole or isinstance(value, str)):
-            return _signal(value, wrong)
+                return kinds.keyword(value, *words)
     except ValueError as error:
         raise MessageError(f"{key!r}: {error}") from None
     raise wrong

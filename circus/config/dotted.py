@@ -5,6 +5,7 @@ circusd itself never imports hooks, streams and plugins: their side effects, cra
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import json
 import os
@@ -151,7 +152,8 @@ def _import_all(groups: list[dict[str, Any]]) -> dict[tuple[int, str], str | Non
         output, _ = child.communicate(json.dumps(groups).encode(), timeout=TIME_LIMIT)
     except subprocess.TimeoutExpired:
         late = True
-        os.killpg(child.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
         output, _ = child.communicate()
     outcomes: dict[tuple[int, str], str | None] = {}
     for line in output.decode().splitlines():

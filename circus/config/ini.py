@@ -88,7 +88,8 @@ class _Scanner:
 
     def _begin_section(self, line: str, place: Place) -> None:
         match = _SECTION.match(line)
-        name = match[1].strip() if match else ""
+        kind, colon, name = match[1].partition(":") if match else ("", "", "")
+        name = kind.strip() + colon + name.strip()
         self.value = self.section = None
         if not name or not _quotable(name):
             self.report.fault(

@@ -7,7 +7,6 @@ and what is accepted.
 
 from __future__ import annotations
 
-import difflib
 import math
 import resource
 from collections.abc import Callable, Iterable
@@ -33,6 +32,8 @@ RLIMITS = tuple(sorted(name[7:].lower() for name in dir(resource) if name.starts
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """``; did you mean 'x' or 'y'?`` for the known names that are like ``name``, else an empty text."""
+    import difflib
+
     close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from circus import util
@@ -68,10 +69,9 @@ def get_config(path: str) -> Attributes:
     result["warmup_delay"] = int(circus.warmup_delay)
     for option in ("loglevel", "logoutput"):
         result[option] = texts.get("circus", {}).get(option)
-    named = {tuple(map(str.strip, section.split(":", 1))): values for section, values in texts.items()}
-    sockets = {name[-1].lower(): values for name, values in named.items() if name[0] == "socket"}
-    result["watchers"] = [_watcher(watcher, named["watcher", watcher.name]) for watcher in config.watchers]
-    result["plugins"] = [_plugin(plugin, named["plugin", plugin.name[7:]]) for plugin in config.plugins]
+    sockets = {section[7:].lower(): values for section, values in texts.items() if section.startswith("socket:")}
+    result["watchers"] = [_watcher(watcher, texts[f"watcher:{watcher.name}"]) for watcher in config.watchers]
+    result["plugins"] = [_plugin(plugin, texts[plugin.name]) for plugin in config.plugins]
     result["sockets"] = [_socket(socket, sockets[socket.name]) for socket in config.sockets]
     return result
 
@@ -81,6 +81,7 @@ def _watcher(watcher: WatcherSettings, texts: dict[str, str]) -> Attributes:
     result.update({option: getattr(watcher, option) for option in _WATCHER})
     result.update({option: getattr(watcher, option) for option in texts if option.startswith("close_child_")})
     result["warmup_delay"] = int(watcher.warmup_delay)
+    result["uid"], result["gid"] = texts.get("uid"), texts.get("gid")
     result["graceful_timeout"] = watcher.graceful_timeout if "graceful_timeout" in texts else 30
     # Programs expect -1 for infinity, and the name as it stands in the file.
     spelled = {option[7:]: watcher.rlimits[option[7:].lower()] for option in texts if option.startswith("rlimit_")}
@@ -88,7 +89,7 @@ def _watcher(watcher: WatcherSettings, texts: dict[str, str]) -> Attributes:
     result["hooks"] = {name: list(hook) for name, hook in watcher.hooks.items()}
     for stream in ("stdout_stream", "stderr_stream"):
         result[stream] = {option[14:]: text for option, text in texts.items() if option.startswith(f"{stream}.")}
-    result["env"] = dict(watcher.env)
+    result["env"] = {**os.environ, **watcher.env} if watcher.copy_env else dict(watcher.env)
     return result
 
 

@@ -96,7 +96,7 @@ def read_source(path: str, report: Report) -> Source:
         elif text[section] or (split[0] == "plugin" and split[1] in PLUGINS):
             source.texts[section] = text[section].dict()
     for section, options in source.texts.items():
-        kind, name = _split(section)
+        kind, _, name = section.partition(":")
         env = (
             source.environment(name if kind == "watcher" else section) if kind in ("watcher", "plugin") else source.env
         )
@@ -124,7 +124,7 @@ def _build(source: Source, report: Report) -> Config:
         circus = dataclasses.replace(circus, statsd=True)
     watchers, sockets, plugins = [], [], []
     for section, options in values.items():
-        kind, name = _split(section)
+        kind, _, name = section.partition(":")
         if kind == "watcher":
             watchers.append(_watcher(name, options, source.environment(name)))
         elif kind == "socket":
@@ -144,11 +144,6 @@ def _build(source: Source, report: Report) -> Config:
 
 def _by_name(settings: WatcherSettings | SocketSettings | PluginSettings) -> str:
     return settings.name
-
-
-def _split(section: str) -> tuple[str, str]:
-    kind, _, name = section.partition(":")
-    return kind, name.strip()
 
 
 def _resolve(values: Mapping[str, str], beneath: Mapping[str, str]) -> dict[str, str]:

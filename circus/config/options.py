@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
-
-EFFECTS = ("none", "reload", "stream", "hook")
 
 _tables: dict[type, dict[str, Option]] = {}
 
@@ -39,6 +37,12 @@ class Option:
         """The named arguments of the type, such as ``{"min": "0"}``."""
         pairs = (part.split("=", 1) for part in self.type.partition("(")[2].rstrip(")").split(",") if "=" in part)
         return {name.strip(): value.strip() for name, value in pairs}
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The other arguments of the type, such as ``("restart", "exit", "ignore")``."""
+        parts = self.type.partition("(")[2].rstrip(")").split(",")
+        return tuple(part.strip(" '") for part in parts if part and "=" not in part)
 
     @property
     def prefix(self) -> str:
@@ -87,8 +91,3 @@ def find(table: Mapping[str, Option], key: str) -> Option | None:
         if row.prefix and key.startswith(row.prefix) and len(key) > len(row.prefix):
             return row
     return None
-
-
-def configspec(table: Mapping[str, Option], keys: Iterable[str]) -> list[str]:
-    """The lines of a ConfigObj configspec that type those of ``keys`` that are options."""
-    return [f'"{key}" = {row.type}' for key in keys if (row := find(table, key)) is not None]

@@ -37,15 +37,14 @@ class _Subject(NamedTuple):
 
 def check(config: Config, document: Document, report: Report) -> None:
     """Report every fault and warning of a configuration whose values have the right types."""
-    sections = {_key(section): section for section in document.text.sections}
     sockets = {socket.name for socket in config.sockets}
     for watcher in config.watchers:
-        subject = _Subject(sections["watcher", watcher.name], document, report)
+        subject = _Subject(f"watcher:{watcher.name}", document, report)
         if not watcher.cmd.strip():
             subject.fault("cmd" if "cmd" in document.text[subject.section] else "", _NO_COMMAND)
         _check_watcher(watcher, subject, sockets)
     for plugin in config.plugins:
-        subject = _Subject(sections["plugin", plugin.name[7:]], document, report)
+        subject = _Subject(plugin.name, document, report)
         _check_watcher(plugin.watcher, subject, sockets)
         if not is_dotted(plugin.use) and plugin.use not in PLUGINS:
             message = f"there is no plugin {plugin.use!r}; accepted: a dotted path, or one of {', '.join(PLUGINS)}"
@@ -57,11 +56,6 @@ def check(config: Config, document: Document, report: Report) -> None:
 
 
 _NO_COMMAND = "the watcher has no command; accepted: cmd = the program and its arguments"
-
-
-def _key(section: str) -> tuple[str, str]:
-    kind, _, name = section.partition(":")
-    return kind, name.strip()
 
 
 def _socket_section(document: Document, name: str) -> str:
@@ -149,7 +143,7 @@ def _check_names(document: Document, report: Report) -> None:
     """Names that differ only in letter case would be the same to commands, or the same descriptor."""
     seen: dict[tuple[str, str], str] = {}
     for section in document.text.sections:
-        kind, name = _key(section)
+        kind, _, name = section.partition(":")
         # A plugin's watcher is called plugin:NAME, so that a [watcher:plugin:NAME] would meet it.
         folded = ("watcher", section.lower()) if kind == "plugin" else (kind, name.lower())
         if kind not in ("watcher", "plugin", "socket") or not name or not document.text[section]:
@@ -162,45 +156,61 @@ def _check_names(document: Document, report: Report) -> None:
 
 
 class _Address(NamedTuple):
+    place: Place
     section: str
     option: str
+    family: str
     host: str
     port: str
 
     def meets(self, other: _Address) -> bool:
-        return self.host == other.host or "*" in (self.host, other.host)
+        same_host = self.host == other.host or "*" in (self.host, other.host)
+        return same_host and (self.family, self.port) == (other.family, other.port)
 
 
 def _check_addresses(config: Config, document: Document, report: Report) -> None:
     """Two endpoints or sockets that would bind the same port or file."""
+    order = {file: position for position, file in enumerate(report.files)}
     taken: dict[str, list[_Address]] = {}
-    for address in _addresses(config, document):
+    addresses = [*_endpoint_addresses(config, document), *_socket_addresses(config, document)]
+    for address in sorted(addresses, key=lambda address: (order[address.place.file], address.place.line)):
         others = taken.setdefault(address.port, [])
         first = next((other for other in others if other.meets(address)), None)
         if first:
-            message = (
-                f"{address.port} is taken by {first.option} of [{first.section}]; accepted: a place of its own for each"
-            )
-            report.fault(document.place(address.section, address.option), address.section, address.option, message)
+            message = f"{address.port} is taken by {first.option} of [{first.section}]"
+            message += "; accepted: an address of its own for each"
+            report.fault(address.place, address.section, address.option, message)
         others.append(address)
 
 
-def _addresses(config: Config, document: Document) -> Iterator[_Address]:
+def _endpoint_addresses(config: Config, document: Document) -> Iterator[_Address]:
     for option in ("endpoint", "pubsub_endpoint", "stats_endpoint"):
         transport, _, address = getattr(config.circus, option).partition("://")
         host, _, port = address.rpartition(":")
+        place = document.place("circus", option)
         if transport == "ipc":
-            yield _Address("circus", option, "", address)
-        elif transport == "tcp" and port not in ("", "0", "*"):
-            yield _Address("circus", option, _host(host), f"port {port}")
-    if config.circus.httpd and config.circus.httpd_port:
-        yield _Address("circus", "httpd_port", _host(config.circus.httpd_host), f"port {config.circus.httpd_port}")
+            yield _Address(place, "circus", option, "AF_UNIX", "", address)
+        elif transport == "tcp" and port not in ("0", "*"):
+            yield _Address(place, "circus", option, _family(host), _host(host), f"port {port}")
+    host, port = config.circus.httpd_host, config.circus.httpd_port
+    if config.circus.httpd and port:
+        place = document.place("circus", "httpd_port")
+        yield _Address(place, "circus", "httpd_port", _family(host), _host(host), f"port {port}")
+
+
+def _socket_addresses(config: Config, document: Document) -> Iterator[_Address]:
     for socket in config.sockets:
         section = _socket_section(document, socket.name)
         if socket.path:
-            yield _Address(section, "path", "", socket.path)
-        elif socket.port and socket.type == "SOCK_STREAM" and not socket.so_reuseport:
-            yield _Address(section, "port", _host(socket.host), f"port {socket.port}")
+            yield _Address(document.place(section, "path"), section, "path", "AF_UNIX", "", socket.path)
+        # The same port is free again on another interface, or shared on purpose.
+        elif socket.port and socket.type == "SOCK_STREAM" and not (socket.so_reuseport or socket.interface):
+            place = document.place(section, "port")
+            yield _Address(place, section, "port", socket.family, _host(socket.host), f"port {socket.port}")
+
+
+def _family(host: str) -> str:
+    return "AF_INET6" if ":" in host else "AF_INET"
 
 
 def _host(host: str) -> str:

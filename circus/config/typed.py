@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -12,7 +12,7 @@ from configobj.validate import ValidateError, Validator
 from circus.config import kinds
 from circus.config.faults import Report
 from circus.config.ini import Document, quote_name
-from circus.config.options import Option, configspec, find
+from circus.config.options import Option, find
 from circus.config.schema import OPTIONS, WATCHER
 
 _NAMED = ("watcher", "socket", "plugin", "env")
@@ -30,18 +30,18 @@ TABLES: dict[str, dict[str, Option]] = {
 def split_section(section: str) -> tuple[str, str] | None:
     """The kind and the name of a section, ``("watcher", "web")``; None if there are no such sections."""
     kind, _, name = section.partition(":")
-    if (kind in _NAMED and name.strip()) or section in ("circus", "env"):
-        return kind, name.strip()
+    if (kind in _NAMED and name) or section in ("circus", "env"):
+        return kind, name
     return None
 
 
 def describe_unknown_section(section: str) -> str:
     """What is wrong with a section that ``split_section`` does not know."""
     kind, _, name = section.partition(":")
-    if kind in _NAMED and not name.strip():
+    if kind in _NAMED and not name:
         return f"the section has no name and is skipped; accepted: [{kind}:NAME]"
-    close = kinds.closest(kind.strip().lower(), _SECTIONS, 3)
-    suggestion = close if close in (None, "circus") else f"{close}:{name.strip() or 'NAME'}"
+    close = kinds.closest(kind, _SECTIONS, 3)
+    suggestion = close if close in (None, "circus") else f"{close}:{name or 'NAME'}"
     hint = f"; did you mean [{suggestion}]?" if suggestion else ""
     accepted = "[circus], [watcher:NAME], [socket:NAME], [plugin:NAME], [env] and [env:PATTERN]"
     return f"unknown section, skipped; accepted: {accepted}{hint}"
@@ -56,7 +56,7 @@ def typed_sections(
     for section, options in texts.items():
         split = split_section(section)
         assert split is not None
-        spec += [f"[{quote_name(section)}]", *configspec(TABLES[split[0]], options)]
+        spec += [f"[{quote_name(section)}]", *configspec(split[0], options)]
     values.configspec = ConfigObj(spec, interpolation=False, list_values=False, _inspec=True)
     outcome = values.validate(_validator(), preserve_errors=True)
     for (section,), option, error in flatten_errors(values, outcome):
@@ -65,6 +65,12 @@ def typed_sections(
     for section in texts:
         _report_unknown(section, values[section], document, report)
     return {section: dict(values[section]) for section in texts}
+
+
+def configspec(kind: str, options: Iterable[str]) -> list[str]:
+    """The lines of a ConfigObj configspec that type those of ``options`` that sections of this kind know."""
+    table = TABLES[kind]
+    return [f"{quote_name(option)} = {row.type}" for option in options if (row := find(table, option)) is not None]
 
 
 def _report_unknown(section: str, options: dict[str, Any], document: Document, report: Report) -> None:
