@@ -1,4 +1,4 @@
-"""A ROUTER that answers as it is told, for tests of clients: it can be silent or wrong, which no daemon is on demand."""
+"""A ROUTER that answers as it is told, for tests of clients: it can be silent or wrong, as no daemon is on demand."""
 
 from __future__ import annotations
 

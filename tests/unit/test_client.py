@@ -18,7 +18,6 @@ import zmq
 from circus.client import AsyncCircusClient, CircusClient, cast_message, make_json, make_message
 from circus.exc import CallError
 from circus.util import default_endpoint
-
 from tests.unit.fakes import Responder
 
 

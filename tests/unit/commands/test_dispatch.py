@@ -18,7 +18,6 @@ from circus.commands.base import ADMIN, OPERATOR, VIEWER
 from circus.commands.dispatch import Dispatcher
 from circus.exc import CommandFailed, UnknownCommand
 from circus.protocol import MESSAGE_LIMIT
-
 from tests.unit.commands.standin import StandInArbiter, StandInWatcher
 
 Ask = Callable[..., dict[str, Any]]
