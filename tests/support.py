@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -101,6 +102,7 @@ class Circusd:
         self.log = self.folder / "circusd.log"
         self._context: zmq.Context[Any] = zmq.Context()
         self._events: list[Events] = []
+        self._notified: socket.socket | None = None
 
     def write(self, text: str, circus: str = "") -> Path:
         """Write the configuration: ``text`` after a section ``[circus]`` with this daemon's endpoints."""
@@ -110,7 +112,9 @@ class Circusd:
 
     def launch(self, *arguments: str, env: dict[str, str] | None = None, **options: Any) -> subprocess.Popen[bytes]:
         """Start circusd on the file that was written, and return at once."""
-        environment = {**os.environ, "CIRCUS_MARK": self.mark, **(env or {})}
+        self._notified = self._notify_socket()
+        notify = {"NOTIFY_SOCKET": str(self.folder / "notify")}
+        environment = {**os.environ, "CIRCUS_MARK": self.mark, **notify, **(env or {})}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "circus.cli.circusd", str(self.ini), *arguments],
@@ -132,15 +136,25 @@ class Circusd:
         return self
 
     def wait_until_ready(self) -> None:
-        """Wait until circusd answers and no watcher is starting."""
+        """Wait until circusd says that it has tried to start everything."""
 
         def ready() -> bool:
             if self.process is not None and self.process.poll() is not None:
                 raise AssertionError(f"circusd ended with {self.process.returncode}:\n{self.output()}")
-            reply = self.try_call("status", timeout=0.25)
-            return reply is not None and "starting" not in reply.get("statuses", {}).values()
+            with contextlib.suppress(BlockingIOError):
+                return self._notified is not None and b"READY=1" in self._notified.recv(4096)
+            return False
 
         wait_until(ready, "circusd is ready")
+
+    def _notify_socket(self) -> socket.socket:
+        """What circusd takes for systemd's."""
+        if self._notified is not None:
+            self._notified.close()
+            (self.folder / "notify").unlink()
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        made.bind(str(self.folder / "notify"))
+        return made
 
     def output(self) -> str:
         """Return what circusd has logged."""
@@ -148,13 +162,13 @@ class Circusd:
 
     def try_call(self, command: str, timeout: float = DEADLINE, **properties: Any) -> dict[str, Any] | None:
         """Send a command; return its reply, or None after the timeout in seconds."""
-        socket = self._context.socket(zmq.DEALER)
+        dealer = self._context.socket(zmq.DEALER)
         try:
-            socket.connect(self.endpoint)
-            socket.send_json({"command": command, "properties": properties, "id": uuid.uuid4().hex})
-            return socket.recv_json() if socket.poll(int(timeout * 1000)) else None
+            dealer.connect(self.endpoint)
+            dealer.send_json({"command": command, "properties": properties, "id": uuid.uuid4().hex})
+            return dealer.recv_json() if dealer.poll(int(timeout * 1000)) else None
         finally:
-            socket.close(linger=0)
+            dealer.close(linger=0)
 
     def call(self, command: str, timeout: float = DEADLINE, **properties: Any) -> dict[str, Any]:
         """Send a command and return its reply, which may be an error."""
@@ -235,6 +249,8 @@ class Circusd:
                 os.kill(pid, signal.SIGKILL)
         for events in self._events:
             events.close()
+        if self._notified is not None:
+            self._notified.close()
         self._context.destroy(linger=0)
         shutil.rmtree(self.folder, ignore_errors=True)
         return left
