@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 TIME_LIMIT = 10.0
 """Seconds for all imports together."""
 
-# One fork for each search path, since modules of the same name may differ. Each result is a line: group, path, fault.
+# One fork for each environment, since modules of the same name may differ. Each result is a line: group, path, fault.
 _CHILD = r"""
-import importlib, json, os, sys
+import importlib, json, os, site, sys
 
 def resolve(path):
     module, colon, names = path.partition(":")
@@ -61,7 +61,10 @@ for number, group in enumerate(groups):
         os.wait()
         continue
     os.environ.update(group["env"])
-    sys.path[:0] = group["search"]
+    before = len(sys.path)
+    for folder in group["sites"]:
+        site.addsitedir(folder)
+    sys.path[:] = group["search"] + sys.path[before:] + sys.path[:before]
     for path in group["paths"]:
         say(number, path, "begin")
         try:
@@ -88,11 +91,10 @@ def check_dotted(config: Config, document: Document, report: Report) -> None:
     groups: dict[str, dict[str, Any]] = {}
     users: dict[tuple[int, str], list[_Reference]] = {}
     for reference in _references(config, document):
-        search = search_path(reference.watcher)
-        group = groups.setdefault(
-            "\0".join(search), {"search": search, "env": dict(reference.watcher.env), "paths": []}
-        )
-        number = list(groups.values()).index(group)
+        group = _group(reference.watcher)
+        key = json.dumps(group)
+        group = groups.setdefault(key, group)
+        number = list(groups).index(key)
         if reference.path not in group["paths"]:
             group["paths"].append(reference.path)
         users.setdefault((number, reference.path), []).append(reference)
@@ -107,13 +109,14 @@ def check_dotted(config: Config, document: Document, report: Report) -> None:
             report.fault(reference.place, reference.section, reference.option, message)
 
 
-def search_path(watcher: WatcherSettings) -> list[str]:
-    """The folders of the watcher's own PYTHONPATH and virtual environment."""
-    folders = [folder for folder in watcher.env.get("PYTHONPATH", "").split(os.pathsep) if folder]
+def _group(watcher: WatcherSettings) -> dict[str, Any]:
+    """What the child needs to import as the watcher's own Python would, and an empty list of paths."""
+    sites = []
     if watcher.virtualenv:
         version = f"python{watcher.virtualenv_py_ver}" if watcher.virtualenv_py_ver else "python*"
-        folders += sorted(glob.glob(os.path.join(watcher.virtualenv, "lib", version, "site-packages")))
-    return folders
+        sites = sorted(glob.glob(os.path.join(watcher.virtualenv, "lib", version, "site-packages")))
+    search = [folder for folder in watcher.env.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    return {"search": search, "sites": sites, "env": dict(watcher.env), "paths": []}
 
 
 def _references(config: Config, document: Document) -> list[_Reference]:

@@ -65,6 +65,16 @@ def test_each_watcher_has_its_own_search_path(write, tmp_path) -> None:
     assert [(fault.section, fault.option) for fault in faults] == [("watcher:b", "hooks.after_start")]
 
 
+def test_folders_that_a_virtual_environment_links_to_count(write, tmp_path) -> None:
+    write("def f(*args): pass\n", "elsewhere/circus_test_linked.py")
+    write(f"{tmp_path}/elsewhere\n", "venv/lib/python3.11/site-packages/linked.pth")
+    path = write(
+        f"[watcher:w]\ncmd = w\ncopy_env = yes\nvirtualenv = {tmp_path}/venv\nvirtualenv_py_ver = 3.11\n"
+        "hooks.before_start = circus_test_linked.f\n"
+    )
+    assert check(path) == ([], [])
+
+
 def test_an_import_without_end_is_given_up(write, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dotted, "TIME_LIMIT", 1.0)
     write("import threading\nthreading.Event().wait()\n", "circus_test_endless.py")
