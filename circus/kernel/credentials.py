@@ -19,7 +19,7 @@ _MAX_ID: Final = 2**32 - 2
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A user and a group, None where it is circusd's own, and the supplementary groups, None if they stay as they are."""
+    """A user and a group, None where it is circusd's own; supplementary groups, None if they stay as they are."""
 
     uid: int | None
     gid: int | None
@@ -51,11 +51,13 @@ class Identity:
 def identity(user: int | str | None, group: int | str | None) -> Identity | None:
     """Look up a user and a group, each a name, a number or None; with a user alone, the group is the user's own.
 
-    None is returned if circusd is that user already. Raise ``SpawnError`` if there is no such user or group, or circusd may
+    Return None if circusd is that user already. Raise ``SpawnError`` if there is no such user or group, or circusd may
     not become it. Nothing is remembered, so that a change of the user database is seen at the next spawn.
     """
     if user is None and group is None:
         return None
+    # First of all: it needs a descriptor, and a lookup without one would say that there is no such user.
+    privileged = has_capability(_CAP_SETUID) and has_capability(_CAP_SETGID)
     gid = None if group is None else _group(group)
     if user is None:
         wanted = Identity(None, gid, None)
@@ -69,7 +71,7 @@ def identity(user: int | str | None, group: int | str | None) -> Identity | None
         wanted = Identity(uid, gid, tuple(sorted(set(groups))))
     if _is_own(wanted):
         return None
-    if not (has_capability(_CAP_SETUID) and has_capability(_CAP_SETGID)):
+    if not privileged:
         raise SpawnError(
             "credentials",
             f"circusd runs as uid {os.geteuid()} and may not become {wanted}; "

@@ -27,7 +27,7 @@ def environment(settings: WatcherSettings, lookup: Lookup, mark: str, notify_add
     """Return the environment of a process that starts now.
 
     ``lookup`` gives the variables ``$(circus.NAME)``, ``mark`` is appended to the marks that circusd itself inherited,
-    and ``notify_address`` is where the process reports that it is ready. Raise ``SpawnError`` if the virtualenv is none.
+    and ``notify_address`` is where the process says that it is ready. Raise ``SpawnError`` if the virtualenv is none.
     """
     result = _inherited() if settings.copy_env else {}
     for name, value in settings.env.items():

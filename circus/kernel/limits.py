@@ -54,5 +54,5 @@ def _checked(name: str, value: int | None, *, privileged: bool) -> int:
 
 
 def _nr_open() -> int:
-    with open(_NR_OPEN, encoding="ascii") as file:
+    with open(_NR_OPEN, "rb") as file:
         return int(file.read())

@@ -1,8 +1,8 @@
 """Start a process: what to run, then the system calls, and a plain word about what went wrong.
 
-``subprocess.Popen`` does the work in C after a vfork, as long as it is asked for nothing that needs a real fork. Limits,
-and credentials beside limits, are set by util-linux's ``prlimit`` and ``setpriv``, which replace themselves by the
-program: no Python code runs between fork and exec.
+``subprocess.Popen`` does the work in C after a vfork, as long as it is asked for nothing that needs a real fork.
+Limits, and credentials beside limits, are set by util-linux's ``prlimit`` and ``setpriv``, which replace themselves by
+the program: no Python code runs between fork and exec.
 """
 
 from __future__ import annotations
@@ -38,13 +38,14 @@ _NO_SOCKETS: Final[Mapping[str, int]] = {}
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What a spawn will run: the words, the file that is run, environment and working directory."""
+    """What a spawn will run. ``cwd`` is empty for circusd's own; ``prefix`` are the words that set limits."""
 
     argv: list[str]
     program: str
     env: dict[str, str]
     cwd: str
     user: credentials.Identity | None
+    prefix: list[str]
 
 
 def prepare(
@@ -61,12 +62,17 @@ def prepare(
     """
     lookup = process_lookup(settings, wid, sockets)
     env = environment(settings, lookup, mark, notify_address)
-    cwd = os.path.abspath(expand(settings.working_dir, lookup)) if settings.working_dir else os.getcwd()
+    cwd = _absolute(expand(settings.working_dir, lookup)) if settings.working_dir else ""
     argv = _command(settings, lookup)
     executable = expand(settings.executable, lookup) if settings.executable else argv[0]
     program = find_program(executable, cwd, env)
     user = credentials.identity(settings.uid, settings.gid)
-    return Launch(argv, program, env, cwd, user)
+    prefix: list[str] = []
+    if settings.rlimits:
+        prefix = limits.prefix(settings.rlimits)
+        if user:
+            prefix += user.prefix()
+    return Launch(argv, program, env, cwd, user, prefix)
 
 
 def spawn(
@@ -83,21 +89,25 @@ def spawn(
 ) -> int:
     """Start one process of a watcher and return its pid. Collecting it is up to the caller.
 
-    The process leads a session of its own and has no descriptors but 0, 1, 2 and ``pass_fds``. Where ``stdin``, ``stdout``
-    or ``stderr`` names no descriptor, it is ``/dev/null`` if the settings close it, else circusd's own. ``sockets`` are
-    the descriptors that ``$(circus.sockets.NAME)`` stands for. Raise ``SpawnError`` with the stage that failed.
+    The process leads a session of its own and has no descriptors but 0, 1, 2 and ``pass_fds``. Where ``stdin``,
+    ``stdout`` or ``stderr`` names no descriptor, it is ``/dev/null`` if the settings close it, else circusd's own.
+    ``sockets`` are the descriptors that ``$(circus.sockets.NAME)`` stands for. Raise ``SpawnError`` with the stage that
+    failed.
     """
-    launch = prepare(settings, wid, mark=mark, notify_address=notify_address, sockets=sockets)
+    try:
+        launch = prepare(settings, wid, mark=mark, notify_address=notify_address, sockets=sockets)
+    except OSError as error:
+        raise SpawnError("resources", _EXHAUSTED.get(error.errno or 0, str(error))) from error
     argv, program, user = launch.argv, launch.program, launch.user
-    if settings.rlimits:
-        argv = [*limits.prefix(settings.rlimits), *(user.prefix() if user else ()), program, *argv[1:]]
+    if launch.prefix:
+        argv = [*launch.prefix, program, *argv[1:]]
         program, user = argv[0], None
     try:
         process = subprocess.Popen(
             argv,
             executable=program,
             env=launch.env,
-            cwd=launch.cwd if settings.working_dir else None,
+            cwd=launch.cwd or None,
             stdin=_stream(stdin, settings.close_child_stdin),
             stdout=_stream(stdout, settings.close_child_stdout),
             stderr=_stream(stderr, settings.close_child_stderr),
@@ -151,9 +161,10 @@ def _split(text: str, option: str) -> tuple[str, ...]:
 
 
 def find_program(name: str, cwd: str, env: Mapping[str, str]) -> str:
-    """Return the path of a program, looked up as the process itself would.
+    """Return the path of a program, as seen from ``cwd``, looked up as the process itself would.
 
-    A name with a slash is relative to ``cwd``, any other is searched in PATH. PATH is that of ``env``, else circusd's own. Raise ``SpawnError`` if there is none that can be run.
+    A name with a slash is relative to ``cwd`` (empty: circusd's), any other is searched in PATH: that of ``env``, or
+    circusd's own if it has none. Raise ``SpawnError`` if there is none that can be run.
     """
     if "/" in name:
         path = os.path.join(cwd, name)
@@ -161,7 +172,7 @@ def find_program(name: str, cwd: str, env: Mapping[str, str]) -> str:
         reason = _unfit(path)
         if reason:
             raise SpawnError("exec", f"{path} {reason}")
-        return path
+        return name
     whose = "the process's own" if "PATH" in env else "circusd's"
     search = env["PATH"] if "PATH" in env else os.environ.get("PATH", os.defpath)
     refused = ""
@@ -186,10 +197,21 @@ def _unfit(path: str) -> str:
         return f"cannot be reached: {os.strerror(error.errno or 0)}"
     if not os.path.isfile(path):
         return "is not a file"
-    return "is not executable (chmod +x makes it so)"
+    return "is not executable (chmod +x makes it so, unless its file system is mounted with noexec)"
+
+
+def _absolute(folder: str) -> str:
+    try:
+        return os.path.abspath(folder)
+    except FileNotFoundError:
+        raise SpawnError(
+            "chdir", f"working_dir {folder!r} is relative to a folder that is gone: circusd's own"
+        ) from None
 
 
 def _check_directory(cwd: str) -> None:
+    if not cwd:
+        return
     try:
         os.stat(os.path.join(cwd, "."))
     except OSError as error:
@@ -211,7 +233,7 @@ def _explain(error: Exception, launch: Launch) -> SpawnError:
     text = os.strerror(error.errno or 0)
     if error.filename != launch.program and launch.user is not None and error.errno in (errno.EPERM, errno.EINVAL):
         return SpawnError("credentials", f"circusd may not become {launch.user}: {text}")
-    if error.errno == errno.ENOENT and os.path.exists(launch.program):
+    if error.errno == errno.ENOENT and os.path.exists(os.path.join(launch.cwd, launch.program)):
         return SpawnError(
             "exec", f"{launch.program}: the interpreter named in its first line, or its loader, is missing"
         )

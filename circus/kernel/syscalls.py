@@ -53,7 +53,7 @@ def default_signals() -> None:
 
 
 def cloexec_inherited(keep: Collection[int] = ()) -> None:
-    """Mark every descriptor from 3 on close-on-exec, except ``keep``: what circusd inherited is not for its children."""
+    """Mark every descriptor from 3 on, except ``keep``, close-on-exec: what circusd inherited is not its children's."""
     for name in os.listdir("/proc/self/fd"):
         descriptor = int(name)
         if descriptor > 2 and descriptor not in keep:
@@ -84,9 +84,9 @@ def kill_all(pids: Iterable[int], signum: int) -> None:
 
 def has_capability(number: int) -> bool:
     """Return whether this process has an effective capability, such as 24 for CAP_SYS_RESOURCE."""
-    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+    with open("/proc/self/status", "rb") as file:
         for line in file:
-            if line.startswith("CapEff:"):
+            if line.startswith(b"CapEff:"):
                 return bool(int(line.split()[1], 16) >> number & 1)
     return os.geteuid() == 0
 

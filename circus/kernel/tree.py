@@ -12,7 +12,7 @@ _READ: Final = 65536
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _MARK: Final = b"CIRCUS_MARK="
 _REUSE: Final = 5
-"""A table of all processes is used again for this many times as long as it took to read: a thousand stops cost a few."""
+"""A table of all processes serves this many times as long as it took to read: a thousand stops cost a few tables."""
 
 _has_children_file = os.path.exists(f"{_PROC}/thread-self/children")
 
