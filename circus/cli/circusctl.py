@@ -131,3 +131,7 @@ def _show(invocation: Invocation, reply: Json, table: bool) -> int:
 def _complain(text: str, status: int) -> int:
     print(text, file=sys.stderr)
     return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -44,7 +44,8 @@ _NAMES = (
 
 def names() -> list[str]:
     """Return the names of all commands, sorted."""
-    return list(_NAMES)
+    # Not list(…): a submodule of that name becomes an attribute of this package when it is imported.
+    return [*_NAMES]
 
 
 def lookup(name: str) -> Command:

@@ -18,14 +18,18 @@ class Events(Command):
 
     name = "events"
     properties = (
-        Property("since", "integer", "only events with a larger number", default=0),
-        Property("limit", "integer", "at most that many", default=1000),
+        Property("since", "integer", "the oldest events with a larger number; without it, the latest"),
+        Property("limit", "integer", "at most that many, and at most 1000", default=1000),
     )
     replies = "events: [{topic, data}], last_seq, boot; truncated"
     cli_options = (Property("follow", "boolean", "go on with new events until interrupted"),)
 
     def execute(self, arbiter: Arbiter, properties: Json) -> Json:
-        reply: Json = arbiter.journal.since(max(0, properties["since"]), max(0, properties["limit"]))
+        since, limit = properties["since"], max(0, properties["limit"])
+        if since is not None:
+            return arbiter.journal.since(max(0, since), limit)
+        reply = arbiter.journal.since(max(0, arbiter.journal.seq - limit), limit)
+        reply.pop("truncated", None)
         return reply
 
     def render(self, reply: Json) -> str:

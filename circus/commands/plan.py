@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Any
-
 from circus.commands.base import Command, Json
 
 TYPE_CHECKING = False
@@ -18,26 +16,16 @@ class Plan(Command):
     """
 
     name = "plan"
-    replies = "what would be added, removed, replaced, resized and restarted"
+    replies = (
+        "steps (texts), restart_all, add, remove, replace, resize, reasons {watcher: what changed}, sockets_add, "
+        "sockets_remove, sockets_change"
+    )
 
     def execute(self, arbiter: Arbiter, properties: Json) -> Awaitable[Json]:
         return arbiter.plan_reload()
 
     def render(self, reply: Json) -> str:
-        lines = []
-        for key, value in reply.items():
-            if key in ("status", "time", "id", "seq") or not value:
-                continue
-            lines.append(f"{key}: {_listed(value)}")
-        return "\n".join(lines) or "nothing would change"
-
-
-def _listed(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} ({_listed(content)})" if content else str(name) for name, content in value.items())
-    if isinstance(value, list):
-        return ", ".join(map(_listed, value))
-    return "yes" if value is True else str(value)
+        return "\n".join(reply["steps"])
 
 
 COMMAND = Plan()

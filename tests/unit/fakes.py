@@ -30,6 +30,8 @@ class Responder:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.ROUTER)
         self._socket.bind(self.endpoint)
+        self._askers: dict[Any, bytes] = {}
+        self._late: list[tuple[dict[str, Any], dict[str, Any]]] = []
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._serve)
 
@@ -40,12 +42,20 @@ class Responder:
             identity, payload = self._socket.recv_multipart()
             request = json.loads(payload)
             self.requests.append(request)
+            self._askers[request.get("id")] = identity
             reply = self._answer(request)
             if isinstance(reply, dict):
                 reply = json.dumps({"id": request.get("id"), **reply}).encode()
             if reply is not None:
                 self._socket.send_multipart([identity, reply])
+            for sent, late in self._late:
+                self._socket.send_multipart([self._askers[sent["id"]], json.dumps({"id": sent["id"], **late}).encode()])
+            self._late.clear()
         self._socket.close(linger=100)
+
+    def late(self, request: dict[str, Any], reply: dict[str, Any]) -> None:
+        """Answer an earlier request too, after the one that is being answered."""
+        self._late.append((request, reply))
 
     def __enter__(self) -> Responder:
         self._thread.start()
