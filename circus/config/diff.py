@@ -116,7 +116,7 @@ def _reason(before: WatcherSettings | PluginSettings, after: WatcherSettings | P
     options = _changes(_process(before), _process(after))
     if isinstance(before, PluginSettings) and isinstance(after, PluginSettings):
         options += [name for name in _changes(before, after) if name != "watcher"]
-    sockets = uses_socket(_process(before), moved) | uses_socket(_process(after), moved)
+    sockets = uses_socket(_process(before), moved)
     if options == ["numprocesses"] and not sockets:
         return "numprocesses"
     reasons = [f"{', '.join(options)} changed"] if options else []

@@ -75,6 +75,12 @@ def test_folders_that_a_virtual_environment_links_to_count(write, tmp_path) -> N
     assert check(path) == ([], [])
 
 
+def test_the_search_path_of_circusd_counts_too(write, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("def f(*args): pass\n", "lib/circus_test_ours.py")
+    monkeypatch.setattr(sys, "path", [*sys.path, f"{tmp_path}/lib"])
+    assert check(write("[watcher:w]\ncmd = w\nhooks.before_start = circus_test_ours.f\n")) == ([], [])
+
+
 def test_an_import_without_end_is_given_up(write, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dotted, "TIME_LIMIT", 1.0)
     write("import threading\nthreading.Event().wait()\n", "circus_test_endless.py")

@@ -142,6 +142,15 @@ def test_a_cycle_of_includes_is_a_fault(tmp_path: Path) -> None:
     assert "watcher:b" in document.text
 
 
+def test_a_file_that_two_patterns_match_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "main.ini").write_text("[circus]\ninclude = a.* *.part\n")
+    (tmp_path / "a.part").write_text("[circus]\ninclude_dir = nowhere\n[watcher:a]\ncmd = a\n")
+    report = Report()
+    ini.read(str(tmp_path / "main.ini"), report)
+    assert [Path(file).name for file in report.files] == ["main.ini", "a.part"]
+    assert len(report.warnings) == 1
+
+
 def test_includes_are_sorted_by_name_and_know_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CIRCUS_TEST_CONF", "conf")
     folder = tmp_path / "conf"

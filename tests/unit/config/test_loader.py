@@ -189,6 +189,31 @@ def test_variables_work_in_every_section(write, monkeypatch: pytest.MonkeyPatch)
     assert config.watchers[0].extra["mine"] == config.plugins[0].config["port"] == config.env["PORT"] == "8123"
 
 
+def test_a_negative_limit_is_infinity(write) -> None:
+    assert load(write(WATCHER + "rlimit_core = -1\nrlimit_NOFILE = 5")).watchers[0].rlimits == {
+        "core": None,
+        "nofile": 5,
+    }
+
+
+def test_patterns_of_environments(write) -> None:
+    config = load(
+        write(
+            "[env]\nA = 0\n[env:x, web*]\nA = 1\n[env:WEB]\nA = 2\n[env:plugin:*]\nA = 3\n"
+            + WATCHER
+            + "[plugin:statsd]"
+        )
+    )
+    assert config.watchers[0].env == {"A": "1"}
+    assert config.plugins[0].watcher.env == {"A": "3"}
+
+
+@pytest.mark.parametrize("debug", ["yes", "no"])
+def test_debug_shows_the_output_of_plugins(write, debug: str) -> None:
+    process = load(write(f"[circus]\ndebug = {debug}\n[plugin:statsd]\n")).plugins[0].watcher
+    assert (process.close_child_stdout, process.close_child_stderr) == ((debug == "no"),) * 2
+
+
 def test_blanks_around_the_name_of_a_section_do_not_count(write) -> None:
     config = load(write("[ watcher : a b ]\ncmd = x\n[watcher:a b]\nargs = y\n"), strict=True)
     assert [(watcher.name, watcher.cmd, watcher.args) for watcher in config.watchers] == [("a b", "x", "y")]
