@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import socket
@@ -27,10 +28,12 @@ def asker() -> socket.socket:
 
 
 def joined(loop: asyncio.AbstractEventLoop, port: int, endpoint: str = "ipc:///a") -> Discovery:
-    discovery = answer(loop, f"udp://{GROUP}:{port}", endpoint)
-    if discovery is None:
-        pytest.skip("no interface here takes part in multicast")
-    return discovery
+    try:
+        return Discovery(loop, f"udp://{GROUP}:{port}", endpoint)
+    except OSError as exc:
+        if exc.errno == errno.ENODEV:
+            pytest.skip("no interface here takes part in multicast")
+        raise
 
 
 @pytest.mark.parametrize("target", [GROUP, "127.0.0.1"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -90,6 +91,26 @@ def test_the_lock_of_a_killed_process_is_no_obstacle(tmp_path: Path) -> None:
     file.acquire()
     assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
     file.release()
+
+
+def test_a_file_that_another_process_replaces_meanwhile_is_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lock").write_text("999999999\n")
+    left = (tmp_path / "lock").stat().st_ino
+    flock = fcntl.flock
+    with contender(tmp_path / "lock") as other:
+
+        def flock_late(descriptor: int, operation: int) -> None:
+            if os.fstat(descriptor).st_ino == left:  # opened by this process, and not locked yet
+                assert tell(other) == "got"
+            flock(descriptor, operation)
+
+        monkeypatch.setattr(fcntl, "flock", flock_late)
+        with pytest.raises(Held) as caught:
+            LockFile(str(tmp_path / "lock"), 0o600).acquire()
+        assert caught.value.pid == other.pid
+        other.communicate(timeout=10)
 
 
 def test_a_file_that_somebody_else_put_there_is_not_removed(tmp_path: Path) -> None:
