@@ -178,10 +178,10 @@ def find_program(name: str, cwd: str, env: Mapping[str, str]) -> str:
     refused = ""
     for folder in search.split(os.pathsep):
         path = os.path.join(cwd, folder, name)
-        if not (reason := _unfit(path)):
+        if os.access(path, os.X_OK) and os.path.isfile(path):
             return path
-        if os.path.exists(path):
-            refused = refused or f"; {path} {reason}"
+        if not refused and os.access(path, os.F_OK):
+            refused = f"; {path} {_unfit(path)}"
     raise SpawnError("exec", f"program {name!r} not found in PATH ({whose}: {search}){refused}")
 
 

@@ -6,7 +6,7 @@ import ctypes
 import fcntl
 import os
 import signal
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from functools import cache
 from typing import Final
 
@@ -15,6 +15,7 @@ from circus.exc import SpawnError
 _PR_SET_NAME: Final = 15
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _NAME_LENGTH: Final = 15
+_PYTHON_IGNORES: Final = (signal.SIGPIPE, signal.SIGXFSZ)
 _ADMIN_FOLDERS: Final = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -44,11 +45,11 @@ def set_process_name(name: str) -> None:
 def default_signals() -> None:
     """Undo what this process inherited: signals that are ignored or blocked, which its children would inherit in turn.
 
-    SIGPIPE stays as Python has it; a spawn resets it. Must be called from the main thread, before handlers are set.
+    SIGPIPE and SIGXFSZ stay as Python has them; a spawn resets them. Must be called from the main thread, before handlers are set.
     """
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     for number in signal.valid_signals():
-        if signal.getsignal(number) == signal.SIG_IGN and number != signal.SIGPIPE:
+        if number not in _PYTHON_IGNORES and signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
@@ -62,24 +63,6 @@ def cloexec_inherited(keep: Collection[int] = ()) -> None:
                 fcntl.fcntl(descriptor, fcntl.F_SETFD, flags | fcntl.FD_CLOEXEC)
             except OSError:
                 continue  # the descriptor that listed the folder
-
-
-def kill(pid: int, signum: int) -> bool:
-    """Send a signal; return False if the process is gone. Raise ``OSError`` if the system refuses otherwise."""
-    try:
-        os.kill(pid, signum)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def kill_all(pids: Iterable[int], signum: int) -> None:
-    """Send a signal to each process that is there and may be signalled."""
-    for pid in pids:
-        try:
-            os.kill(pid, signum)
-        except (ProcessLookupError, PermissionError):
-            continue
 
 
 def has_capability(number: int) -> bool:

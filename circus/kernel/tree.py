@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Container
 from typing import Final
 
 _PROC: Final = "/proc"
@@ -55,17 +55,15 @@ def descendants(pid: int) -> list[int]:
     return list(found)
 
 
-def own_children(skip: Callable[[int], bool] | None = None) -> list[int]:
-    """Return the children of this process, those that it inherited too.
+def own_children(known: Container[int] = ()) -> list[int]:
+    """Return the children of this process, those that it inherited too, except the ``known`` ones.
 
-    Those for which ``skip`` is true are left out. Where the kernel does not list children, that saves a look at each.
+    Where the kernel does not list children, each that is known saves a look at it.
     """
     own = os.getpid()
     if _has_children_file:
-        listed = _listed_children(own)
-        return listed if skip is None else [pid for pid in listed if not skip(pid)]
-    pids = (pid for pid in _all_pids() if skip is None or not skip(pid))
-    return [pid for pid in pids if _parent_of(pid) == own]
+        return [pid for pid in _listed_children(own) if pid not in known]
+    return [pid for pid in _all_pids() if pid not in known and _parent_of(pid) == own]
 
 
 def session_of(pid: int) -> int | None:
@@ -93,8 +91,14 @@ def is_zombie(pid: int) -> bool:
     return bool(fields) and fields[0] in (b"Z", b"X")
 
 
+def is_starting(pid: int) -> bool:
+    """Return whether a process is between two programs: it has a moment in which its environment cannot be read."""
+    fields = _stat(pid)
+    return bool(fields) and fields[0] not in (b"Z", b"X") and not _read(f"{_PROC}/{pid}/cmdline")
+
+
 def marks_of(pid: int) -> str:
-    """Return the marks, joined by commas, of a process; empty if it has none, is gone or may not be read."""
+    """Return the marks, joined by commas, of a process; empty if it has none, is gone, starting, or may not be read."""
     text = _read(f"{_PROC}/{pid}/environ")
     for entry in text.split(b"\0"):
         if entry.startswith(_MARK):
@@ -118,7 +122,8 @@ def _listed_children(pid: int) -> list[int]:
         threads = os.listdir(folder)
     except OSError:
         return []
-    return [int(child) for thread in threads for child in _read(f"{folder}/{thread}/children").split()]
+    listed = b" ".join([_read(f"{folder}/{thread}/children") for thread in threads])
+    return list(map(int, listed.split()))
 
 
 def _scan() -> dict[int, list[int]]:

@@ -74,7 +74,7 @@ def test_children_and_descendants() -> None:
         assert found.index(far) < found.index(grandchild)
         assert parent in tree.own_children()
         assert not {near, far, grandchild} & set(tree.own_children())
-        assert parent not in tree.own_children(skip=lambda pid: pid == parent)
+        assert parent not in tree.own_children(known={parent})
 
 
 @pytest.mark.usefixtures("way")
@@ -124,9 +124,24 @@ def test_sessions() -> None:
 
 def test_marks_are_inherited() -> None:
     with family() as (parent, near, far, grandchild):
+        while any(map(tree.is_starting, (near, far, grandchild))):
+            os.sched_yield()
         assert tree.marks_of(parent) == tree.marks_of(near) == "boot.1.1.1,boot.2.2.2"
         assert tree.marks_of(far) == tree.marks_of(grandchild) == "other"
     assert tree.marks_of(parent) == ""
+
+
+def test_a_process_without_marks_is_told_from_one_that_starts() -> None:
+    processes = [subprocess.Popen(["sleep", "50"], env={"CIRCUS_MARK": "b.1.1.1"}) for _ in range(30)]
+    starting = {process.pid: tree.is_starting(process.pid) for process in processes}
+    unmarked = [pid for pid in starting if not tree.marks_of(pid)]
+    for process in processes:
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert not tree.is_starting(process.pid)
+        process.wait()
+        assert not tree.is_starting(process.pid)
+    assert all(starting[pid] for pid in unmarked)
 
 
 def test_marks_that_may_not_be_read() -> None:
