@@ -57,9 +57,9 @@ def watchdog_interval(environ: Mapping[str, str] = os.environ) -> float | None:
 class NotifySocket:
     """The socket that processes with ``ready = notify`` find in ``NOTIFY_SOCKET``.
 
-    Whom a message is from is what the operating system says, not what the message says. It is attributed to the
-    leader of the sender's session: each process that circusd starts leads one, so a helper that it starts speaks for
-    it.
+    Whom a message is from is what the operating system says, not what the message says. It is attributed to the leader
+    of the sender's session: each process that circusd starts leads one, so a helper that it starts speaks for it. A
+    helper that is gone before its message is read speaks for nobody; ``BARRIER=1`` lets it wait.
     """
 
     def __init__(

@@ -75,9 +75,11 @@ def test_a_helper_speaks_for_the_process_that_started_it() -> None:
     async def main() -> None:
         async with listening() as (address, messages):
             script = f'"{sys.executable}" -c "$0" READY=1; exit 0'
-            process = await child(address, "/bin/sh", "-c", script, SEND)
+            # The helper stays until it has been heard: whose it was cannot be told of one that is gone.
+            stay = SEND + "sys.stdin.read()"
+            process = await child(address, "/bin/sh", "-c", script, stay, stdin=asyncio.subprocess.PIPE)
             assert await next_of(messages) == (process.pid, {"READY": "1"})
-            await process.wait()
+            await process.communicate()
 
     asyncio.run(main())
 
