@@ -9,6 +9,7 @@ import os
 import select
 import struct
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from benchmarks.errors import Failed
 
 RECORD = struct.Struct("=qq")
 PIPE_SIZE = 1 << 20  # bytes; 65,536 births may wait for us
+LOOK = 1.0  # seconds between two looks whether anybody is left to wait for
 NAP = 0.005  # seconds between two looks while many births are awaited
 
 
@@ -45,17 +47,17 @@ class Births:
                 data += chunk
         return [Birth(*record) for record in RECORD.iter_unpack(data)]
 
-    def wait(self, count: int, timeout: float) -> list[Birth]:
-        """The next births, at least count of them; raises Failed after timeout seconds."""
+    def wait(self, count: int, timeout: float, ended: Callable[[], bool] = lambda: False) -> list[Birth]:
+        """The next births, at least count of them; raises Failed after timeout seconds, or when ended says yes."""
         deadline = time.monotonic() + timeout
         poll = select.poll()
         poll.register(self._reader, select.POLLIN)
         births = self.take()
         while len(births) < count:
             remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                raise Failed(f"only {len(births)} of {count} workers came up within {timeout:g} s")
-            poll.poll(remaining * 1000)
+            if remaining <= 0 or ended():
+                raise Failed(f"only {len(births)} of {count} workers came up in {timeout - remaining:.1f} s")
+            poll.poll(min(remaining, LOOK) * 1000)
             if count - len(births) > 1:
                 time.sleep(NAP)
             births += self.take()

@@ -5,6 +5,7 @@ import json
 import socket
 import time
 import xmlrpc.client
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -115,14 +116,14 @@ class SupervisorClient:
         self._proxy("close")()
 
 
-def await_socket(path: Path, timeout: float) -> None:
-    """Wait until somebody accepts connections on a unix socket; raises Failed after timeout seconds."""
+def await_socket(path: Path, timeout: float, ended: Callable[[], bool] = lambda: False) -> None:
+    """Wait until a unix socket accepts connections; raises Failed after timeout seconds, or when ended says yes."""
     deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and not ended():
         # The file is looked for first: a stat takes less from the daemon that starts than a connection does.
         if path.exists():
             with socket.socket(socket.AF_UNIX) as probe:
                 if probe.connect_ex(str(path)) == 0:
                     return
         time.sleep(LOOK)
-    raise Failed(f"nobody listens on {path} after {timeout:g} s")
+    raise Failed(f"nobody listens on {path}")

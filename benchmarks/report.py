@@ -38,7 +38,7 @@ def rounded(figure: float) -> str:
 
 
 def _ratio(ours: float | None, other: float | None) -> str:
-    return NOTHING if ours is None or not other else f"{ours / other:.2f}"
+    return NOTHING if ours is None or not other else rounded(ours / other)
 
 
 def _best(row: Row, peers: Sequence[str], results: Results) -> float | None:

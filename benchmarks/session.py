@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks import proc
 from benchmarks.births import Birth, Births
+from benchmarks.clients import await_socket
 from benchmarks.errors import Failed
 from benchmarks.peers.base import Peer
 from benchmarks.tools import Programs
@@ -38,9 +39,18 @@ class Session:
     def await_workers(self, count: int) -> None:
         """Wait until count workers run; raises Failed, with the last words of the supervisor."""
         try:
-            self.first = self.births.wait(count, START_TIMEOUT)
+            self.first = self.births.wait(count, START_TIMEOUT, self.ended)
         except Failed as failure:
             raise Failed(f"{failure}; its output ends with: {self.log_tail()!r}") from failure
+
+    def await_control(self) -> None:
+        """Wait until the supervisor accepts connections for commands."""
+        assert self.peer.control is not None
+        await_socket(self.folder / self.peer.control, START_TIMEOUT, self.ended)
+
+    def ended(self) -> bool:
+        """Whether the supervisor has ended."""
+        return self.daemon.poll() is not None
 
     def log_tail(self) -> str:
         """The end of what the supervisor wrote to its standard output and error."""

@@ -46,8 +46,7 @@ def _rate(call: Callable[[], object], seconds: float) -> float:
 @contextlib.contextmanager
 def _connected(peer: Peer, bench: Bench, workers: int) -> Iterator[Client]:
     with bench.running(peer, workers) as session:
-        assert peer.control is not None
-        await_socket(session.folder / peer.control, SOCKET_TIMEOUT)
+        session.await_control()
         client = peer.client(session.folder)
         try:
             yield client

@@ -3,11 +3,8 @@
 import time
 from collections.abc import Mapping
 
-from benchmarks.clients import await_socket
 from benchmarks.peers.base import Peer
 from benchmarks.rows.base import ALL, CONTROLLED, Bench, Group, Row
-
-ANSWER_TIMEOUT = 30.0  # seconds
 
 
 def _start(workers: int, goal: str) -> Group:
@@ -22,9 +19,8 @@ def _start(workers: int, goal: str) -> Group:
 
 
 def _answer(peer: Peer, bench: Bench) -> Mapping[str, float]:
-    assert peer.control is not None
     with bench.launch(peer, 1) as session:
-        await_socket(session.folder / peer.control, ANSWER_TIMEOUT)
+        session.await_control()
         client = peer.client(session.folder)
         try:
             client.ping()
