@@ -79,7 +79,7 @@ def test_a_helper_speaks_for_the_process_that_started_it() -> None:
             stay = SEND + "sys.stdin.read()"
             process = await child(address, "/bin/sh", "-c", script, stay, stdin=asyncio.subprocess.PIPE)
             assert await next_of(messages) == (process.pid, {"READY": "1"})
-            await process.communicate()
+            await process.communicate(b"")
 
     asyncio.run(main())
 
