@@ -19,7 +19,7 @@ class Options(Command):
         return {"options": arbiter.get_watcher(properties["name"]).settings.as_options()}
 
     def render(self, reply: Json) -> str:
-        return option_lines(reply["options"])
+        return option_lines(dict(sorted(reply["options"].items())))
 
 
 COMMAND = Options()

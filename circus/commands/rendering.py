@@ -12,8 +12,8 @@ _INFO_KEYS = ("cmdline", "username", "nice", "mem_info1", "mem_info2", "cpu", "m
 
 
 def option_lines(options: Json) -> str:
-    """Return a ``key: value`` line for each option, sorted: null is empty, an environment is ``A=b,C=d``."""
-    return "\n".join(f"{key}: {_shown(key, value)}" for key, value in sorted(options.items()))
+    """Return a ``key: value`` line for each option: null is empty, an environment is ``A=b,C=d``."""
+    return "\n".join(f"{key}: {_shown(key, value)}" for key, value in options.items())
 
 
 def _shown(key: str, value: Any) -> str:

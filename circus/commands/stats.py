@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 from circus.commands.base import ANY_NAME, Command, Json, Property
 from circus.commands.rendering import process_lines
 from circus.exc import ArgumentError, MessageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Mapping
 
     from circus.kernel.arbiter import Arbiter
     from circus.kernel.watcher import Watcher
@@ -26,13 +28,17 @@ class Stats(Command):
     )
     replies = "infos {watcher: {pid: info}}; with name: name, info {pid: info}; with process: process, info"
 
+    def check(self, properties: Mapping[str, Any]) -> Json:
+        # The reply names the process as the request did, whether by a number or by its digits.
+        return {**super().check(properties), "sent": properties.get("process")}
+
     def execute(self, arbiter: Arbiter, properties: Json) -> Awaitable[Json]:
         if properties["name"] is None:
             return _of_all(list(arbiter.watchers.values()))
         watcher = arbiter.get_watcher(properties["name"])
         if properties["process"] is None:
             return _of_watcher(watcher, properties["name"])
-        return _of_process(watcher, properties["process"], properties["name"])
+        return _of_process(watcher, properties)
 
     def message(self, arguments: list[str], options: Json) -> Json:
         if len(arguments) > 2:
@@ -45,8 +51,9 @@ class Stats(Command):
             for name, infos in sorted(reply["infos"].items()):
                 lines += [f"{name}:", *process_lines(infos)]
             return "\n".join(lines)
-        infos = {str(reply["process"]): reply["info"]} if "process" in reply else reply["info"]
-        return "\n".join([f"{reply['name']}:", *process_lines(infos)])
+        if "process" in reply:
+            return "\n".join(process_lines({str(reply["process"]): reply["info"]}))
+        return "\n".join([f"{reply['name']}:", *process_lines(reply["info"])])
 
 
 async def _of_all(watchers: list[Watcher]) -> Json:
@@ -60,11 +67,11 @@ async def _of_watcher(watcher: Watcher, name: str) -> Json:
     return {"name": name, "info": {str(pid): info for pid, info in infos.items()}}
 
 
-async def _of_process(watcher: Watcher, pid: int, name: str) -> Json:
-    spawned = _spawned(watcher)
+async def _of_process(watcher: Watcher, properties: Json) -> Json:
+    pid, spawned = properties["process"], _spawned(watcher)
     if pid not in spawned:
-        raise MessageError(f"process {pid} not found in {name!r}")
-    return {"name": name, "process": pid, "info": (await _infos({pid: spawned[pid]}))[pid]}
+        raise MessageError(f"process {pid} not found in {properties['name']!r}")
+    return {"process": properties["sent"], "info": (await _infos({pid: spawned[pid]}))[pid]}
 
 
 def _spawned(watcher: Watcher) -> dict[int, Json]:

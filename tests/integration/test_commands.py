@@ -87,7 +87,7 @@ def test_stats(circusd: Circusd) -> None:
     assert (info["pid"], info["wid"], info["cmdline"], info["children"]) == (pids[1], 2, "sleep", [])
     assert abs(info["started"] - time.time()) < DEADLINE
     one = circusd.ok("stats", name="web", process=str(pids[0]))
-    assert (one["process"], one["info"]["pid"]) == (pids[0], pids[0])
+    assert (one["process"], one["info"]["pid"]) == (str(pids[0]), pids[0])
     assert error(circusd.call("stats", name="web", process=1)) == (3, "process 1 not found in 'web'")
     assert circusd.process is not None
     assert circusd.ok("dstats")["info"]["pid"] == circusd.process.pid
