@@ -45,7 +45,8 @@ def set_process_name(name: str) -> None:
 def default_signals() -> None:
     """Undo what this process inherited: signals that are ignored or blocked, which its children would inherit in turn.
 
-    SIGPIPE and SIGXFSZ stay as Python has them; a spawn resets them. Must be called from the main thread, before handlers are set.
+    SIGPIPE and SIGXFSZ stay as Python has them; a spawn resets them. Must be called from the main thread, before
+    handlers are set.
     """
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     for number in signal.valid_signals():
