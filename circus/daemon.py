@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import zmq
 
 from circus.commands.dispatch import Dispatcher
+from circus.config.unserved import not_yet_served, refuse_unprotected
 from circus.exc import CircusError
 from circus.kernel import discovery, endpoint, syscalls
 from circus.kernel.arbiter import Arbiter
@@ -54,6 +55,9 @@ class Daemon:
         Raise :class:`~circus.exc.CircusError`, with nothing started, if an endpoint cannot be had.
         """
         settings, arbiter = self.config.circus, self.arbiter
+        refuse_unprotected(settings)
+        for sentence in not_yet_served(self.config):
+            log.warning("%s", sentence)
         arbiter.endpoint = self._bind(self._router, settings.endpoint or default_endpoint(), settings)
         arbiter.pubsub_endpoint = self._bind(
             self._publisher, settings.pubsub_endpoint or default_pubsub_endpoint(), settings
@@ -185,6 +189,7 @@ class _Rebinding:
         self._daemon = daemon
         self._new = new
         self._bound: list[tuple[str, Router | Publisher, str, str]] = []
+        refuse_unprotected(new)
         try:
             self._add("endpoint", daemon._router, old.endpoint, new.endpoint or default_endpoint())
             self._add(

@@ -120,7 +120,7 @@ class Circusd:
                 [sys.executable, "-m", "circus.cli.circusd", str(self.ini), *arguments],
                 stdout=log,
                 stderr=log,
-                stdin=subprocess.DEVNULL,
+                stdin=options.pop("stdin", subprocess.DEVNULL),
                 env=environment,
                 cwd=options.pop("cwd", self.folder),
                 start_new_session=True,
