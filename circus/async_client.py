@@ -111,4 +111,4 @@ class AsyncCircusClient:
                 raise_if_unreachable(self.endpoint)
         except CallError as error:
             return error
-        return no_reply(self.endpoint, cmd, self.timeout)
+        return no_reply(self.endpoint, cmd, self.timeout, self.ssh_server)

@@ -19,12 +19,13 @@ from circus.util import default_endpoint
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
 
     from circus.async_client import AsyncCircusClient as AsyncCircusClient
 
 Json = dict[str, Any]
 
+_FOR_EVER = 1e6
+"""Seconds; more than that does not fit where libzmq counts milliseconds."""
 _BUSY_WAIT = 1.0
 """Seconds that a daemon which has not answered gets to say what it is doing."""
 
@@ -77,7 +78,7 @@ class CircusClient:
     def __enter__(self) -> CircusClient:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.stop()
 
     def stop(self) -> None:
@@ -108,7 +109,7 @@ class CircusClient:
         if reply is None:
             reply = self.receive(id, begun + self.timeout - time.monotonic())
         if reply is None:
-            raise no_reply(self.endpoint, cmd, self.timeout)
+            raise no_reply(self.endpoint, cmd, self.timeout, self.ssh_server)
         return reply
 
     def send(self, cmd: Json) -> str:
@@ -122,7 +123,7 @@ class CircusClient:
 
     def receive(self, id: str, timeout: float) -> Json | None:
         """Return the reply to the request with that ``id``, or None if it does not come within ``timeout`` seconds."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + min(timeout, _FOR_EVER)
         while self.socket.poll(max(0, int((deadline - time.monotonic()) * 1000))):
             reply = decode_reply(self.socket.recv_multipart())
             # What the daemon could not read has no id that it could repeat.
@@ -178,29 +179,26 @@ def raise_if_unreachable(endpoint: str) -> None:
     """Raise a ``CallError`` that says why nobody can be reached at the endpoint; do nothing if somebody listens."""
     try:
         probe(endpoint)
-    except PermissionError:
-        path = endpoint.partition("://")[2]
-        raise CallError(
-            f"no permission to use {path}: run as the user whose circusd it is, or as root", "no-permission"
-        ) from None
-    except FileNotFoundError:
-        raise CallError(
-            f"no circusd at {endpoint}: there is no such socket. Start circusd, or name its endpoint by --endpoint or "
-            "CIRCUSCTL_ENDPOINT",
-            "no-daemon",
-        ) from None
-    except ConnectionRefusedError:
-        raise CallError(
-            f"no circusd at {endpoint}: nobody listens there. Start circusd, or name its endpoint by --endpoint or "
-            "CIRCUSCTL_ENDPOINT",
-            "no-daemon",
-        ) from None
-    except TimeoutError:
-        raise CallError(
-            f"no answer from {endpoint}: the machine or a firewall between does not let us in", "no-daemon"
-        ) from None
     except (OSError, ValueError) as error:
-        raise CallError(f"no circusd can be reached at {endpoint}: {error}", "no-daemon") from None
+        raise _unreachable(endpoint, error) from None
+
+
+def _unreachable(endpoint: str, error: Exception) -> CallError:
+    remedy = "Start circusd, or name its endpoint by --endpoint or CIRCUSCTL_ENDPOINT"
+    match error:
+        case PermissionError():
+            path = endpoint.partition("://")[2]
+            text = f"no permission to use {path}: run as the user whose circusd it is, or as root"
+            return CallError(text, "no-permission")
+        case FileNotFoundError():
+            why = f"no circusd at {endpoint}: there is no such socket. {remedy}"
+        case ConnectionRefusedError():
+            why = f"no circusd at {endpoint}: nobody listens there. {remedy}"
+        case TimeoutError():
+            why = f"no answer from {endpoint}: that machine, or a firewall before it, does not let us in"
+        case _:
+            why = f"no circusd can be reached at {endpoint}: {error}"
+    return CallError(why, "no-daemon")
 
 
 def probe(endpoint: str) -> int | None:
@@ -226,8 +224,14 @@ def probe(endpoint: str) -> int | None:
         return None
 
 
-def no_reply(endpoint: str, cmd: Mapping[str, Any], timeout: float) -> CallError:
+def no_reply(endpoint: str, cmd: Mapping[str, Any], timeout: float, ssh_server: str | None = None) -> CallError:
     """Return the error for a daemon that listens but has not answered in time: what it does, as far as can be told."""
+    if ssh_server is not None:
+        return CallError(
+            f"Timed out after {timeout:g} s: no reply from {endpoint} through ssh to {ssh_server}. See whether 'ssh "
+            f"{ssh_server}' logs in without a question, and whether circusd listens there",
+            "timeout",
+        )
     command = cmd.get("command")
     properties = cmd.get("properties") or {}
     begin = f"Timed out after {timeout:g} s: circusd at {endpoint}"
@@ -246,15 +250,13 @@ def no_reply(endpoint: str, cmd: Mapping[str, Any], timeout: float) -> CallError
 
 def _transitions(endpoint: str, name: Any) -> str | None:
     """Which watchers are starting or stopping; None if the daemon does not answer this either."""
-    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
-        connect(socket, endpoint, None, None)
-        socket.send(json.dumps(make_message("status", detail=True)).encode())
-        if not socket.poll(int(_BUSY_WAIT * 1000)):
-            return None
-        try:
-            reply = decode_reply(socket.recv_multipart())
-        except CallError:
-            return None
+    try:
+        with CircusClient(endpoint=endpoint) as client:
+            reply = client.receive(client.send(make_message("status", detail=True)), _BUSY_WAIT)
+    except CallError:
+        return None
+    if reply is None:
+        return None
     moving = [
         f"{watcher} is {state}{_pids(reply, watcher)}"
         for watcher, state in sorted(reply.get("statuses", {}).items())
@@ -280,13 +282,7 @@ def _process_state(endpoint: str) -> str:
             letter = file.read().rpartition(")")[2].split()[0]
     except (OSError, ValueError, IndexError):
         return ""
-    names = {
-        "T": "stopped by a signal",
-        "t": "stopped by a debugger",
-        "D": "waiting for a disk",
-        "R": "running",
-        "Z": "dead",
-    }
+    names = {"T": "stopped by a signal", "t": "held by a debugger", "D": "waiting for a disk", "R": "running"}
     return f" (pid {pid}, {names.get(letter, 'sleeping')})"
 
 

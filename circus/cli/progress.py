@@ -42,7 +42,7 @@ def request(session: Session, command: str, properties: Json) -> Json:
         print(_CLEAR, end="", file=sys.stderr, flush=True)
         observer.close()
     if reply is None:
-        raise no_reply(client.endpoint, message, client.timeout)
+        raise no_reply(client.endpoint, message, client.timeout, client.ssh_server)
     return reply
 
 

@@ -38,9 +38,12 @@ def argument(declared: Property, word: Any) -> Any:
     if declared.kind not in ("integer", "number", "pid"):
         return word
     try:
-        return float(word) if declared.kind == "number" else int(word)
+        number = float(word) if declared.kind == "number" else int(word)
+        if declared.kind == "number" and not number >= 0:
+            raise ValueError
+        return number
     except ValueError:
-        expected = "a number" if declared.kind == "number" else "a whole number"
+        expected = "a number of 0 or more" if declared.kind == "number" else "a whole number"
         raise ArgumentError(f"{declared.name.upper()} is {word!r}; {expected} is needed") from None
 
 

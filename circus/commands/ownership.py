@@ -12,8 +12,8 @@ from circus.exc import MessageError, NotPermitted
 if TYPE_CHECKING:
     from circus.kernel.arbiter import Arbiter
 
-# circusd itself, with its own rights, runs the functions of hooks and opens the files of streams.
-_RUN_BY_CIRCUSD = ("hooks", "stdout_stream", "stderr_stream")
+# circusd itself, with its own rights, runs the functions of hooks, opens the files of streams and sets limits.
+_DONE_BY_CIRCUSD = ("hooks", "stdout_stream", "stderr_stream", "rlimit_")
 
 
 class Ownership:
@@ -37,9 +37,9 @@ class Ownership:
 
     def _check_options(self, options: dict[str, Any]) -> None:
         for key, value in options.items():
-            if key.partition(".")[0] in _RUN_BY_CIRCUSD:
+            if key.startswith(_DONE_BY_CIRCUSD):
                 raise NotPermitted(
-                    f"{key!r} is not allowed on an endpoint with endpoint_owner: circusd runs it as its own user"
+                    f"{key!r} is not allowed on an endpoint with endpoint_owner: circusd does it with its own rights"
                 )
             if key == "uid" and not self._is_owner(value):
                 raise MessageError("uid does not match endpoint_owner")

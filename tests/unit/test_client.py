@@ -220,6 +220,20 @@ def test_a_daemon_that_is_busy_says_with_what() -> None:
     assert "is busy with 'stop', sent 0.4 s ago: web is stopping (pids 12, 13)" in str(error)
 
 
+def test_ssh_that_leads_nowhere_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ssh = tmp_path / "ssh"
+    ssh.write_text("#!/bin/sh\nexit 255\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with (
+        CircusClient(endpoint="tcp://127.0.0.1:1", timeout=0.2, ssh_server="me@nowhere") as client,
+        pytest.raises(CallError) as caught,
+    ):
+        client.send_message("list")
+    assert caught.value.kind == "timeout"
+    assert "through ssh to me@nowhere" in str(caught.value)
+
+
 def test_ssh_needs_tcp() -> None:
     with pytest.raises(CallError, match="only tcp:// endpoints can be reached through ssh"):
         CircusClient(endpoint="ipc:///x", ssh_server="nobody@localhost")

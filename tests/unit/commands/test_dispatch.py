@@ -338,6 +338,7 @@ def test_the_owner_changes_no_watcher_of_another_user(owned: Ask, options: dict[
         {"hooks.before_start": "os.abort"},
         {"stdout_stream": {"class": "FileStream", "filename": "/etc/passwd"}},
         {"stderr_stream.filename": "/etc/passwd"},
+        {"rlimit_nofile": 100},
     ],
 )
 def test_what_the_owner_adds_or_changes_leads_to_no_other_rights(owned: Ask, options: dict[str, Any]) -> None:
