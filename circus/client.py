@@ -124,12 +124,17 @@ class CircusClient:
     def receive(self, id: str, timeout: float) -> Json | None:
         """Return the reply to the request with that ``id``, or None if it does not come within ``timeout`` seconds."""
         deadline = time.monotonic() + min(timeout, _FOR_EVER)
-        while self.socket.poll(max(0, int((deadline - time.monotonic()) * 1000))):
-            reply = decode_reply(self.socket.recv_multipart())
+        while True:
+            # A poller would be made anew for each wait.
+            self.socket.setsockopt(zmq.RCVTIMEO, max(0, int((deadline - time.monotonic()) * 1000)))
+            try:
+                frames = self.socket.recv_multipart()
+            except zmq.Again:
+                return None
+            reply = decode_reply(frames)
             # What the daemon could not read has no id that it could repeat.
             if reply.get("id") in (id, None):
                 return reply
-        return None
 
 
 def decode_reply(frames: list[bytes]) -> Json:
