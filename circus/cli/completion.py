@@ -33,10 +33,11 @@ _circusctl() {
 compdef _circusctl circusctl"""
 _FISH = """\
 function __circusctl_complete
-    set -l words (commandline -opc) (commandline -ct)
+    set -l before (commandline -opc)
+    set -l current (commandline -ct)
     set -lx AUTO_COMPLETE 1
-    set -lx COMP_CWORD (math (count $words) - 1)
-    set -lx COMP_WORDS "$words"
+    set -lx COMP_CWORD (count $before)
+    set -lx COMP_WORDS "$before $current"
     circusctl 2>/dev/null | string split ' '
 end
 complete -c circusctl -f -a '(__circusctl_complete)'"""

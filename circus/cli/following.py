@@ -41,7 +41,7 @@ def listen(invocation: Invocation, session: Session) -> int:
 
 def events(invocation: Invocation, session: Session) -> int:
     """Print the events that the daemon keeps, then those that happen, each once and in order, until interrupted."""
-    follower = _Follower(session, bool(invocation.settings.get("json")), invocation.options.get("since", 0))
+    follower = Follower(session, bool(invocation.settings.get("json")), invocation.options.get("since", 0))
     try:
         with _subscriber(session, pubsub_endpoint(session), [""]) as socket:
             follower.catch_up()
@@ -52,7 +52,9 @@ def events(invocation: Invocation, session: Session) -> int:
         return 0
 
 
-class _Follower:
+class Follower:
+    """Prints each event once and in order, from the daemon's own record where the subscription has lost some."""
+
     def __init__(self, session: Session, as_json: bool, since: int) -> None:
         self.session = session
         self.as_json = as_json
