@@ -98,6 +98,8 @@ def spawn(
         launch = prepare(settings, wid, mark=mark, notify_address=notify_address, sockets=sockets)
     except OSError as error:
         raise SpawnError("resources", _EXHAUSTED.get(error.errno or 0, str(error))) from error
+    except ValueError as error:  # a text with a zero byte, or one that cannot be encoded
+        raise SpawnError("exec", f"the system cannot take what is to be run: {error}") from error
     argv, program, user = launch.argv, launch.program, launch.user
     if launch.prefix:
         argv = [*launch.prefix, program, *argv[1:]]
