@@ -9,6 +9,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from circus.kernel.arbiter import Arbiter
 
+_LARGEST = 2**31 - 1
+"""Largest number that the system call takes."""
+
 
 class Signal(Command):
     """Send a signal to processes of a watcher
@@ -51,12 +54,13 @@ class Signal(Command):
 
 def _number(signum: int | str) -> int:
     """A number goes to the system as it is, so that the caller gets the system's own error."""
-    if isinstance(signum, str) and signum.isdigit():
-        signum = int(signum)
-    if isinstance(signum, int):
-        return signum
     try:
-        return to_signum(signum)
+        if isinstance(signum, str) and signum.isdigit():
+            signum = int(signum)
+        number = signum if isinstance(signum, int) else to_signum(signum)
+        if abs(number) > _LARGEST:
+            raise ValueError(f"{number} is not a signal")
+        return number
     except ValueError:
         raise MessageError("signal invalid") from None
 
