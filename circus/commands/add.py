@@ -39,6 +39,8 @@ class Add(Command):
         name = properties["name"]
         if not name.strip():
             raise MessageError("message invalid 'name' is empty")
+        if not name.isprintable():
+            raise MessageError(f"message invalid 'name' has a character that cannot be shown: {name!r}")
         if name.lower() in arbiter.watchers:
             raise AlreadyExist(f"{name!r} already exist")
         options = dict(properties["options"] or {})
