@@ -96,7 +96,8 @@ class WatcherSettings:
     shell_args: str | None = option(
         None, type="optional", doc="the shell's positional arguments, with shell", effect="reload"
     )
-    numprocesses: int = option(1, type="integer(min=0)", doc="number of processes")
+    # Beyond any machine's use; a slip of the finger must not keep circusd busy with counting slots.
+    numprocesses: int = option(1, type="integer(min=0, max=32768)", doc="number of processes")
     singleton: bool = option(False, type="boolean", doc="at most one process")
     working_dir: str | None = option(
         None, type="optional", doc="directory the processes start in; circusd's by default", effect="reload"

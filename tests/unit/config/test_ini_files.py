@@ -204,6 +204,6 @@ def test_ten_faults_are_all_reported_in_the_order_of_the_file() -> None:
     assert all("; accepted: " in fault.message for fault in faults)
     assert str(faults[1]) == (
         f"{DATA}/ten-faults.ini:6: [watcher:web] numprocesses: "
-        "'two' is not a whole number; accepted: a whole number of at least 0"
+        "'two' is not a whole number; accepted: a whole number from 0 to 32768"
     )
     assert str(caught.value).count("\n") == 9

@@ -31,7 +31,7 @@ SOCKET = "[socket:web]\nport = 8080\n"
         (WATCHER + "virtualenv = /x", 3, "virtualenv", ["copy_env"]),
         (WATCHER + "shell = maybe", 3, "shell", ["'maybe'", "yes, no"]),
         (WATCHER + "numprocesses =", 3, "numprocesses", ["whole number"]),
-        (WATCHER + "numprocesses = -1", 3, "numprocesses", ["-1", "at least 0"]),
+        (WATCHER + "numprocesses = -1", 3, "numprocesses", ["-1", "from 0 to 32768"]),
         (WATCHER + "max_retry = -2", 3, "max_retry", ["-2", "at least -1"]),
         (WATCHER + "warmup_delay = nan", 3, "warmup_delay", ["nan", "at least 0"]),
         (WATCHER + "stop_signal = KILLL", 3, "stop_signal", ["'KILLL'", "TERM"]),
