@@ -34,6 +34,10 @@ _IMPATIENT_GRACE = 1.0
 """Seconds that processes have left after a second request to stop; after a third: none."""
 
 
+_FAREWELL = 0.1
+"""Seconds for which an endpoint that is given up still takes replies away, that of ``reloadconfig`` above all."""
+
+
 class Daemon:
     """One circusd. ``start`` binds and begins; ``run`` serves until it has been told to quit and everything is stopped."""
 
@@ -46,6 +50,8 @@ class Daemon:
         self._router = Router(self._context, self.loop, self.arbiter.reaper.drain)
         self._publisher = Publisher(self._context, self.loop)
         self._locks: dict[str, endpoint.Lock | None] = {}
+        self._leaving: dict[str, asyncio.TimerHandle] = {}
+        self._dispatcher = Dispatcher(self.arbiter, settings.endpoint_owner, debug=settings.debug)
         self._discovery: discovery.Discovery | None = None
         self._shutdown_requests = 0
 
@@ -70,7 +76,7 @@ class Daemon:
         self._install_signals()
         for watcher in self.config.watchers:
             arbiter.create(watcher)
-        self._router.serve(Dispatcher(arbiter, settings.endpoint_owner, debug=settings.debug).handle)
+        self._router.serve(self._dispatcher.handle)
         arbiter.start_up(self._on_started)
 
     def run(self) -> int:
@@ -101,6 +107,8 @@ class Daemon:
             raise CircusError(error)
         if warning:
             log.warning(warning)
+        if address in self._leaving:
+            self._unbind(way, address)
         endpoint.prepare_dir(address)
         self._locks[address] = endpoint.lock(address)
         try:
@@ -108,12 +116,29 @@ class Daemon:
         except zmq.ZMQError as error:
             raise CircusError(endpoint.bind_error_text(address, error)) from None
         if settings.endpoint_owner and way is self._router:
-            text = endpoint.give_to(address, settings.endpoint_owner)
-            if text:
-                log.warning(text)
+            self._give(address, settings.endpoint_owner)
         return address if endpoint.ipc_path(address) else bound
 
+    def _give(self, address: str, owner: str) -> None:
+        text = endpoint.give_to(address, owner)
+        if text:
+            log.warning(text)
+
+    def _change_owner(self, owner: str | None) -> None:
+        """Let the new owner in once it is known what that user may do, and the old one out."""
+        self._dispatcher.set_owner(owner)
+        try:
+            self._give(self.arbiter.endpoint, owner or str(os.geteuid()))
+        except CircusError as error:
+            log.error("%s", error)
+
+    def _leave(self, way: Router | Publisher, address: str) -> None:
+        self._leaving[address] = self.loop.call_later(_FAREWELL, self._unbind, way, address)
+
     def _unbind(self, way: Router | Publisher, address: str) -> None:
+        timer = self._leaving.pop(address, None)
+        if timer is not None:
+            timer.cancel()
         way.socket.unbind(address)
         self._release(address)
 
@@ -128,6 +153,7 @@ class Daemon:
         lock.release()
 
     def _adopt(self, settings: CircusSettings) -> None:
+        self._dispatcher.debug = settings.debug
         self.arbiter.check_delay = settings.check_delay
         self.arbiter.multicast_endpoint = settings.multicast_endpoint
         if self._discovery is not None:
@@ -187,7 +213,7 @@ class _Rebinding:
 
     def __init__(self, daemon: Daemon, old: CircusSettings, new: CircusSettings) -> None:
         self._daemon = daemon
-        self._new = new
+        self._old, self._new = old, new
         self._bound: list[tuple[str, Router | Publisher, str, str]] = []
         refuse_unprotected(new)
         try:
@@ -211,8 +237,10 @@ class _Rebinding:
         """Leave the old endpoints."""
         for option, way, before, bound in self._bound:
             setattr(self._daemon.arbiter, option, bound)
-            self._daemon._unbind(way, before)
+            self._daemon._leave(way, before)
         self._daemon._adopt(self._new)
+        if self._old.endpoint_owner != self._new.endpoint_owner:
+            self._daemon._change_owner(self._new.endpoint_owner)
 
     def undo(self) -> None:
         """Leave the new endpoints."""

@@ -36,9 +36,14 @@ class Dispatcher:
         self.arbiter = arbiter
         self.debug = debug
         self.added_limit = ADDED_LIMIT
-        self._ownership = Ownership(owner) if owner else None
+        self._ownership: Ownership | None
+        self.set_owner(owner)
         self._added: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def set_owner(self, owner: str | None) -> None:
+        """From now on refuse what that user must not do; without one, nothing."""
+        self._ownership = Ownership(owner) if owner else None
 
     def handle(self, payload: bytes, reply: Reply) -> None:
         """Answer one request by a call of ``reply``, now or, where a command waits, later. Nothing is raised."""

@@ -61,9 +61,14 @@ class Operation:
             await intent.settled()
         return [intent.error for intent in self.intents if intent.error is not None]
 
+    def overtaken(self) -> set[Watcher]:
+        """Return the watchers over which a later command has decided."""
+        return {watcher for watcher, token in self._tokens.items() if watcher.claimed != token}
+
     def _act(self, watcher: Watcher, act: Act) -> Intent | None:
         if watcher.claimed != self._tokens[watcher]:
             return None
         intent = act(watcher)
+        self._tokens[watcher] = watcher.claimed
         self.intents.append(intent)
         return intent

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from circus.exc import CircusError, CommandFailed
@@ -15,7 +16,7 @@ from circus.kernel.watcher import Watcher
 if TYPE_CHECKING:
     from circus.config import Config
     from circus.config.diff import Plan
-    from circus.config.schema import CircusSettings, WatcherSettings
+    from circus.config.schema import CircusSettings
     from circus.kernel.arbiter import Arbiter
 
 log = logging.getLogger("circus")
@@ -45,97 +46,145 @@ class Reloader:
 
     async def plan(self) -> dict[str, Any]:
         """Return what :meth:`reload` would do. Raise ``ConfigError`` with every fault of the file."""
-        _, plan = await self._read()
+        plan = self._plan(await self._read())
         return {**plan.as_dict(), "steps": plan.describe()}
 
     async def reload(self) -> dict[str, Any]:
-        """Apply what changed in the file. Raise ``ConfigError`` or ``CommandFailed``, with everything as it was before."""
+        """Apply what changed in the file.
+
+        Raise ``ConfigError`` or ``CommandFailed``, with everything as it was before.
+        """
         async with self._lock:
-            old = self.config
-            new, plan = await self._read()
-            change = self._prepare(old.circus, new.circus)
-            failures = await (self._restart_all(new) if plan.restart_all else self._apply(new, plan))
+            new = await self._read()
+            plan = self._plan(new)
+            change = self._prepare(self.config.circus, new.circus)
+            before = {key: _Before(watcher) for key, watcher in self._arbiter.watchers.items()}
+            failures, overtaken = await self._apply(new, plan)
             if failures:
                 log.error("reloadconfig failed and is rolled back: %s", "; ".join(failures))
                 change.undo()
-                self.config = new
-                back = self._diff(new, old)
-                await (self._restart_all(old) if plan.restart_all else self._apply(old, back))
+                await self._roll_back(before, plan, overtaken)
                 raise CommandFailed("rolled back: " + "; ".join(failures))
-            change.commit()
+            self._take_over(new, change)
             log.info("reloadconfig: %s", "; ".join(plan.describe()))
             return {"steps": plan.describe()}
 
     async def restart(self) -> dict[str, Any]:
         """Stop everything, take over what the file holds now, and start everything."""
         async with self._lock:
-            old = self.config
-            new, _ = await self._read()
-            change = self._prepare(old.circus, new.circus)
-            failures = await self._restart_all(new)
-            change.commit()
+            new = await self._read()
+            plan = self._plan(new)
+            change = self._prepare(self.config.circus, new.circus)
+            overtaken = await self._stop_all()
+            await self._remove(plan.remove)
+            for settings in new.watchers:
+                watcher = self._arbiter.watchers.get(settings.name.lower())
+                if watcher is None:
+                    self._arbiter.create(settings)
+                else:
+                    watcher.adopt(settings)
+            starting = [w for w in self._arbiter.in_order() if w.settings.autostart and w not in overtaken]
+            await self._start(starting, new.circus.warmup_delay)
+            self._take_over(new, change)
+            changed = {name.lower() for name in (*plan.add, *plan.replace)}
+            failures = _failures([watcher for watcher in starting if watcher.name.lower() in changed])
             if failures:
                 raise CommandFailed("; ".join(failures))
             return {}
 
-    async def _read(self) -> tuple[Config, Plan]:
+    async def _read(self) -> Config:
         from circus.config import load
 
         read = functools.partial(load, self.config.path, check_paths=True)
-        new = await self._arbiter.loop.run_in_executor(None, read)
-        return new, self._diff(self.config, new)
+        return await self._arbiter.loop.run_in_executor(None, read)
 
-    def _diff(self, old: Config, new: Config) -> Plan:
+    def _plan(self, new: Config) -> Plan:
         from circus.config.diff import diff
 
-        return diff(old, new)
+        # What a client has removed is missing, whatever the file said when it was read.
+        there = tuple(watcher for watcher in self.config.watchers if watcher.name.lower() in self._arbiter.watchers)
+        return diff(replace(self.config, watchers=there), new)
 
-    async def _restart_all(self, new: Config) -> list[str]:
-        operation = Operation(self._arbiter.in_order())
-        await operation.descend(Watcher.stop)
-        plan = self._diff(self.config, new)
-        await self._remove(plan.remove)
-        wanted = self._settings(new)
-        for settings in wanted.values():
-            watcher = self._arbiter.watchers.get(settings.name.lower())
-            if watcher is None:
-                self._arbiter.create(settings)
-            else:
-                watcher.settings = settings
-        self._arbiter.warmup_delay = new.circus.warmup_delay
+    def _take_over(self, new: Config, change: Change) -> None:
+        from circus.config.unserved import not_yet_served
+
+        known = {str(warning) for warning in (*self.config.warnings, *not_yet_served(self.config))}
+        for warning in map(str, (*new.warnings, *not_yet_served(new))):
+            if warning not in known:
+                log.warning("%s", warning)
         self.config = new
-        changed = {name.lower() for name in (*plan.add, *plan.replace)}
-        starting = [watcher for watcher in self._arbiter.in_order() if watcher.settings.autostart]
-        await Operation(starting).ascend(Watcher.start, self._arbiter.warmup_delay)
-        return _failures([watcher for watcher in starting if watcher.name.lower() in changed])
+        change.commit()
 
-    async def _apply(self, new: Config, plan: Plan) -> list[str]:
-        wanted = self._settings(new)
+    async def _apply(self, new: Config, plan: Plan) -> tuple[list[str], set[Watcher]]:
+        """Return what failed, and the watchers over which somebody else has decided meanwhile."""
+        watchers = self._arbiter.watchers
+        to_run = [watcher for watcher in watchers.values() if _is_to_run(watcher)]
+        overtaken = await self._stop_all() if plan.restart_all else set()
+        starting = [watcher for watcher in to_run if watcher not in overtaken] if plan.restart_all else []
+        resized = []
         await self._remove(plan.remove)
-        starting = []
-        for name, count in plan.resize.items():
-            watcher = self._arbiter.watchers.get(name.lower())
-            if watcher is not None:
-                watcher.resize(count)
-        for name, settings in wanted.items():
-            watcher = self._arbiter.watchers.get(name.lower())
+        for settings in new.watchers:
+            watcher = watchers.get(settings.name.lower())
             if watcher is None:
                 watcher = self._arbiter.create(settings)
                 starting += [watcher] if settings.autostart else []
-            elif name in plan.replace or name in plan.add:
-                watcher.settings = settings
-                starting += [watcher] if _is_to_run(watcher) else []
-        self.config = new
-        await Operation(starting).ascend(Watcher.restart, self._arbiter.warmup_delay)
-        return _failures(starting)
+            elif settings.name in plan.resize and watcher.successor is None:
+                watcher.resize(settings.numprocesses)
+                resized.append(watcher)
+            elif settings.name in (*plan.add, *plan.replace, *plan.resize):
+                watcher.adopt(settings)
+                starting += [watcher] if watcher in to_run and not plan.restart_all else []
+        starting = [watcher for watcher in starting if watcher in watchers.values()]
+        overtaken |= await self._start(starting, new.circus.warmup_delay)
+        for watcher in resized:
+            await watcher.attempt().settled()
+        changed = [watcher for watcher in starting if watcher.name in (*plan.add, *plan.replace)]
+        return _failures(changed + resized), overtaken
 
-    async def _remove(self, names: tuple[str, ...]) -> None:
+    async def _roll_back(self, before: dict[str, _Before], plan: Plan, overtaken: set[Watcher]) -> None:
+        watchers = self._arbiter.watchers
+        await self._remove([name for name in plan.add if name.lower() not in before])
+        starting = []
+        for name in (*plan.add, *plan.remove, *plan.replace, *plan.resize):
+            was = before.get(name.lower())
+            if was is None:
+                continue
+            watcher = watchers.get(name.lower())
+            if watcher is None:
+                watcher = self._arbiter.create(was.settings)
+            elif name in plan.resize:
+                watcher.resize(was.settings.numprocesses)
+                continue
+            else:
+                watcher.adopt(was.settings)
+            if was.to_run and (watcher.up or watcher not in overtaken):
+                starting.append(watcher)
+        await self._start(starting, self.config.circus.warmup_delay)
+
+    async def _start(self, watchers: list[Watcher], warmup_delay: float) -> set[Watcher]:
+        self._arbiter.warmup_delay = warmup_delay
+        operation = Operation(watchers)
+        await operation.ascend(Watcher.restart, warmup_delay)
+        return operation.overtaken()
+
+    async def _stop_all(self) -> set[Watcher]:
+        """Stop every watcher; return those over which somebody else has decided meanwhile."""
+        operation = Operation(self._arbiter.in_order())
+        await operation.descend(Watcher.stop)
+        return operation.overtaken()
+
+    async def _remove(self, names: Collection[str]) -> None:
         removed = [self._arbiter.watchers[name.lower()] for name in names if name.lower() in self._arbiter.watchers]
         for intent in [self._arbiter.remove(watcher) for watcher in removed]:
             await intent.settled()
 
-    def _settings(self, config: Config) -> dict[str, WatcherSettings]:
-        return {settings.name: settings for settings in config.watchers}
+
+class _Before:
+    """A watcher before a reload."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self.settings = watcher.successor or watcher.settings
+        self.to_run = _is_to_run(watcher)
 
 
 def _is_to_run(watcher: Watcher) -> bool:

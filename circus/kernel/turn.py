@@ -87,6 +87,8 @@ def _advance(watcher: Watcher) -> None:
 
 
 def _stopped(watcher: Watcher) -> None:
+    if watcher.successor is not None:
+        watcher.settings, watcher.successor = watcher.successor, None
     for wid in [wid for wid in watcher.slots if wid > watcher.count]:
         del watcher.slots[wid]
     log.info("%s stopped", watcher.name)

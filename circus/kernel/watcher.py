@@ -37,6 +37,8 @@ class Watcher:
     def __init__(self, context: Context, settings: WatcherSettings) -> None:
         self.context = context
         self.settings = settings
+        self.successor: WatcherSettings | None = None
+        """Settings that count as soon as what runs now is gone."""
         self.ident = next(_idents)
         self.queued = False
         self.goal = Goal()
@@ -121,6 +123,13 @@ class Watcher:
         else:
             return self._accept_replacement(sequential=sequential)
         return self._accept(RELOAD)
+
+    def adopt(self, settings: WatcherSettings) -> None:
+        """Take other settings when nothing runs any more: processes are ended as they were started."""
+        if self.processes or self.remains.anything:
+            self.successor = settings
+        else:
+            self.settings, self.successor = settings, None
 
     def resize(self, count: int | None = None) -> Intent:
         """Change the number of processes, 0 or more; without a count, only compare with the settings again."""
