@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import functools
 import logging
 import os
 import signal
@@ -20,6 +20,7 @@ from circus.kernel.notify import notify, watchdog_interval
 from circus.kernel.publisher import Publisher
 from circus.kernel.reload import Reloader
 from circus.kernel.router import Router
+from circus.kernel.signals import Signals
 from circus.util import default_endpoint, default_pubsub_endpoint, default_stats_endpoint
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Daemon:
         self._dispatcher = Dispatcher(self.arbiter, settings.endpoint_owner, debug=settings.debug)
         self._discovery: discovery.Discovery | None = None
         self._shutdown_requests = 0
+        self._signals: Signals | None = None
 
     def start(self) -> None:
         """Claim and bind the endpoints, make the watchers and begin to start them.
@@ -96,6 +98,8 @@ class Daemon:
         self._context.term()
         for address in list(self._locks):
             self._release(address)
+        if self._signals is not None:
+            self._signals.close()
         self.loop.run_until_complete(self.loop.shutdown_default_executor())
         self.loop.close()
 
@@ -111,10 +115,12 @@ class Daemon:
             self._unbind(way, address)
         endpoint.prepare_dir(address)
         self._locks[address] = endpoint.lock(address)
+        way.socket.set(zmq.IPV6, 1)
         try:
             bound = way.bind(address)
-        except zmq.ZMQError as error:
-            raise CircusError(endpoint.bind_error_text(address, error)) from None
+        except zmq.ZMQError as failure:
+            self._release(address)
+            raise CircusError(endpoint.bind_error_text(address, failure)) from None
         if settings.endpoint_owner and way is self._router:
             self._give(address, settings.endpoint_owner)
         return address if endpoint.ipc_path(address) else bound
@@ -143,14 +149,10 @@ class Daemon:
         self._release(address)
 
     def _release(self, address: str) -> None:
-        """Remove the socket file, which libzmq leaves, and let another daemon have the endpoint."""
+        """Let another daemon have the endpoint."""
         lock = self._locks.pop(address, None)
-        path = endpoint.ipc_path(address)
-        if lock is None or path is None:
-            return
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        lock.release()
+        if lock is not None:
+            lock.release()
 
     def _adopt(self, settings: CircusSettings) -> None:
         self._dispatcher.debug = settings.debug
@@ -168,13 +170,14 @@ class Daemon:
     # Signals.
 
     def _install_signals(self) -> None:
-        self.arbiter.reaper.install()
+        signals = self._signals = Signals(self.loop)
+        signals.handle(signal.SIGCHLD, self.arbiter.reaper.drain)
         for number in _SHUTDOWN:
-            self.loop.add_signal_handler(number, self._on_shutdown_signal, number)
-        self.loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+            signals.handle(number, functools.partial(self._on_shutdown_signal, number))
+        signals.handle(signal.SIGHUP, self._on_hangup)
         for number in _IGNORED:
             # A handler, not SIG_IGN: children would inherit that.
-            self.loop.add_signal_handler(number, _ignore)
+            signals.handle(number, _ignore)
 
     def _on_shutdown_signal(self, number: signal.Signals) -> None:
         self._shutdown_requests += 1

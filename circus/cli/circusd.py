@@ -97,7 +97,7 @@ def _serve(options: argparse.Namespace) -> int:
         return _run(config, options, report)
     except CircusError as error:
         if report is not None:
-            report(str(error))
+            report(f"circusd: {error}")
         raise
 
 
@@ -109,6 +109,8 @@ def _run(config: Config, options: argparse.Namespace, report: Report | None) -> 
     settings = config.circus
     if settings.umask is not None:
         os.umask(settings.umask)
+    syscalls.default_signals()
+    syscalls.cloexec_inherited()
     syscalls.set_process_name(settings.proc_name or "circusd")
     log = logs.configure(
         options.log_level or settings.loglevel,

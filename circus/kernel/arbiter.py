@@ -54,8 +54,8 @@ class Arbiter:
         self._tasks: set[asyncio.Task[None]] = set()
         self._notify: NotifySocket | None = None
         queue = RunQueue(loop, self._on_defect)
-        orphans = Orphans(queue, self.journal.boot)
-        self.reaper = orphans.reaper = Reaper(loop, orphans.stranger_died)
+        orphans = Orphans(loop, queue, self.journal.boot)
+        self.reaper = orphans.reaper = Reaper(orphans.stranger_died)
         self._context = Context(loop, queue, self.journal, self.reaper, orphans, self._notify_address, self._failed)
 
     def get_watcher(self, name: str) -> Watcher:
@@ -82,7 +82,7 @@ class Arbiter:
         elif method == "regex":
             try:
                 expression = re.compile(wanted)
-            except re.error as error:
+            except (re.error, OverflowError, RecursionError) as error:
                 raise MessageError(f"{pattern!r} is not a regular expression: {error}") from None
             names = [name for name in self.watchers if expression.match(name)]
         else:

@@ -40,10 +40,10 @@ def reaped(watcher: Watcher, process: Process, exit_code: int) -> None:
     )
     watcher.publish("reap", process_pid=process.pid, exit_code=exit_code, wid=process.wid, reason=reason)
     watcher.remains.expect(process)
-    watcher.context.orphans.died(watcher, process)
     if unexpected:
         _ended_by_itself(watcher, process, slot, exit_code, lived)
     watcher.wake()
+    watcher.context.orphans.died(watcher, process)  # looks after the watcher's turn: first the replacement
 
 
 def _ended_by_itself(watcher: Watcher, process: Process, slot: Slot, exit_code: int, lived: float) -> None:

@@ -24,6 +24,7 @@ def begin(
         return
     settings = watcher.settings
     process.state = states.STOPPING
+    watcher.dying[process.pid] = process
     process.reason = reason
     process.stop_signal = settings.stop_signal if signum is None else signum
     process.deadline = watcher.now() + (settings.graceful_timeout if timeout is None else timeout)

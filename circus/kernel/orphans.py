@@ -9,21 +9,28 @@ environment is known by its session, or because it was seen among the descendant
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from circus.kernel import tree
 
 if TYPE_CHECKING:
+    import asyncio
+
     from circus.kernel.process import Process
     from circus.kernel.reaper import Reaper
     from circus.kernel.runqueue import RunQueue
     from circus.kernel.watcher import Watcher
 
 
+LOOK_AGAIN: Final = 0.01
+"""Seconds until an orphan whose environment cannot be read yet, as it is between two programs, is looked at again."""
+
+
 class Orphans:
     """Assigns orphans to the watchers that they come from. An actor: it looks when a child has died."""
 
-    def __init__(self, queue: RunQueue, boot: str) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, queue: RunQueue, boot: str) -> None:
+        self._loop = loop
         self.queued = False
         self.reaper: Reaper
         self._queue = queue
@@ -33,6 +40,7 @@ class Orphans:
         self._unswept: set[int] = set()
         self._live: dict[str, int] = {}
         self._sessions: dict[int, str] = {}
+        self._ended: dict[int, str] = {}
         self._kin: dict[int, tuple[float, str]] = {}
         self._adopted: dict[int, str] = {}
         self._strangers: set[int] = set()
@@ -46,6 +54,7 @@ class Orphans:
         self._watchers.pop(watcher.ident, None)
         self._unswept.discard(watcher.ident)
         self._live = {mark: pid for mark, pid in self._live.items() if _watcher_ident(mark) != watcher.ident}
+        self._sessions = {pid: mark for pid, mark in self._sessions.items() if mark in self._live}
 
     def new_mark(self, watcher: Watcher, wid: int) -> str:
         """Return a mark that no other process ever has: it stands in the process's environment, and its descendants inherit it."""
@@ -60,6 +69,8 @@ class Orphans:
     def died(self, watcher: Watcher, process: Process) -> None:
         """Note a process that was reaped; its watcher hears soon what it left behind."""
         self._live.pop(process.mark, None)
+        self._sessions.pop(process.pid, None)
+        self._ended[process.pid] = process.mark
         for pid, started in process.kin.items():
             self._kin[pid] = (started, process.mark)
         self._unswept.add(watcher.ident)
@@ -86,7 +97,9 @@ class Orphans:
         found: dict[int, dict[str, set[int]]] = {}
         for pid in self._orphan_pids():
             mark = self._identify(pid)
-            if mark is None:
+            if mark is None and tree.is_starting(pid):
+                self._loop.call_later(LOOK_AGAIN, self._queue.wake, self)
+            elif mark is None:
                 self._strangers.add(pid)
             elif mark not in self._live:
                 found.setdefault(_watcher_ident(mark), {}).setdefault(mark, set()).add(pid)
@@ -99,8 +112,7 @@ class Orphans:
         self._forget_ended({mark for marks in found.values() for mark in marks})
 
     def _orphan_pids(self) -> list[int]:
-        known = self.reaper.knows
-        return [pid for pid in tree.own_children() if pid not in self._strangers and not known(pid)]
+        return [pid for pid in tree.own_children(self.reaper.watched) if pid not in self._strangers]
 
     def _identify(self, pid: int) -> str | None:
         mark = self._adopted.get(pid) or self._read_mark(pid)
@@ -113,18 +125,16 @@ class Orphans:
         for mark in tree.marks_of(pid).split(","):
             if mark.startswith(self._boot + "."):
                 return mark
-        session = self._sessions.get(tree.session_of(pid) or 0)
-        if session is not None:
-            return session
+        session = tree.session_of(pid) or 0
+        if session in self._sessions or session in self._ended:
+            return self._sessions.get(session) or self._ended[session]
         started, mark = self._kin.get(pid, (0.0, ""))
         return mark if mark and tree.start_time(pid) == started else None
 
     def _forget_ended(self, remaining: set[str]) -> None:
         """Drop what was kept to recognise the orphans of processes that left none."""
-        if len(self._sessions) == len(self._live) and not self._kin:
-            return
-        kept = remaining | self._live.keys() | set(self._adopted.values())
-        self._sessions = {pid: mark for pid, mark in self._sessions.items() if mark in kept}
+        kept = remaining.union(self._adopted.values())
+        self._ended = {pid: mark for pid, mark in self._ended.items() if mark in kept}
         self._kin = {pid: entry for pid, entry in self._kin.items() if entry[1] in kept}
 
 

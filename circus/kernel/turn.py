@@ -26,9 +26,11 @@ def take(watcher: Watcher, until: float) -> None:
     _advance(watcher)
     plan = make_plan(_wanted(watcher), _actual(watcher), now)
     for step in plan.steps:
+        if watcher.now() >= until:
+            break
         if step.verb == END and step.process is not None:
             ending.begin(watcher, step.process, step.reason)
-        elif watcher.now() >= until or not _fill(watcher, step.wid):
+        elif not _fill(watcher, step.wid):
             break
     if plan.steps:
         watcher.wake()  # the picture has changed: compare again
@@ -40,7 +42,14 @@ def take(watcher: Watcher, until: float) -> None:
 def _wanted(watcher: Watcher) -> Wanted:
     goal, settings = watcher.goal, watcher.settings
     return Wanted(
-        goal.up, watcher.count, goal.generation, goal.floor, goal.rollout, settings.respawn, settings.warmup_delay
+        goal.up,
+        watcher.count,
+        goal.generation,
+        goal.floor,
+        goal.rollout,
+        settings.respawn,
+        settings.warmup_delay,
+        settings.max_age > 0,
     )
 
 
@@ -49,8 +58,8 @@ def _actual(watcher: Watcher) -> Actual:
 
 
 def _expire(watcher: Watcher, now: float) -> None:
-    for process in list(watcher.processes.values()):
-        if process.dying and process.deadline is not None and process.deadline <= now:
+    for process in list(watcher.dying.values()):
+        if process.deadline is not None and process.deadline <= now:
             ending.expire(watcher, process, now)
     watcher.remains.expire(now)
 
@@ -106,7 +115,7 @@ def _is_rolled_out(watcher: Watcher) -> bool:
 
 def _arm(watcher: Watcher, wake_at: float | None) -> None:
     """Come back at the earliest deadline, if there is any."""
-    deadlines = [p.deadline for p in watcher.processes.values() if p.dying and p.deadline is not None]
+    deadlines = [process.deadline for process in watcher.dying.values() if process.deadline is not None]
     remains = watcher.remains.next_deadline()
     times = [*deadlines, *(at for at in (wake_at, remains) if at is not None)]
     if watcher.timer is not None:

@@ -42,13 +42,11 @@ def is_complete(watcher: Watcher) -> bool:
     """Return whether each slot is filled by a process that runs, and nothing is left to be ended."""
     if watcher.remains.occupied:
         return False
-    filled = set()
-    for process in watcher.processes.values():
-        if process.state == states.RUNNING:
-            filled.add(process.wid)
-        elif process.dying:
-            return False
-    return all(wid in filled or _is_done(watcher, wid) for wid in range(1, watcher.count + 1))
+    if watcher.dying:
+        return False
+    filled = {process.wid for process in watcher.processes.values() if process.state == states.RUNNING}
+    # From the last one, as slots are filled from the first one on: what is missing is found at once.
+    return all(wid in filled or _is_done(watcher, wid) for wid in range(watcher.count, 0, -1))
 
 
 def _is_done(watcher: Watcher, wid: int) -> bool:
@@ -66,15 +64,18 @@ def _is_tried(watcher: Watcher, wid: int) -> bool:
     return slot.spawn_failures > 0 or slot.failures > 0 or slot.filled >= watcher.goal.floor
 
 
+def _is_awaited(watcher: Watcher) -> bool:
+    return any(process.state == states.STARTING for process in watcher.processes.values())
+
+
 def _is_reached(watcher: Watcher, intent: Intent) -> bool:
     if intent.kind == KILL:
         return not any(pid in watcher.processes for pid in intent.targets) and not watcher.remains.occupied
     if intent.kind == STOP:
         return watcher.state == states.STOPPED
     if intent.kind == ATTEMPT:
-        tried = all(_is_tried(watcher, wid) for wid in range(1, watcher.count + 1))
-        awaited = any(process.state == states.STARTING for process in watcher.processes.values())
-        return not watcher.goal.up or (tried and not awaited)
+        tried = all(_is_tried(watcher, wid) for wid in range(watcher.count, 0, -1))
+        return not watcher.goal.up or (tried and not _is_awaited(watcher))
     if not watcher.goal.up:
         return watcher.state == states.STOPPED
     if watcher.goal.rollout or watcher.goal.start_pending:

@@ -43,6 +43,8 @@ class Watcher:
         self.queued = False
         self.goal = Goal()
         self.processes: dict[int, Process] = {}
+        self.dying: dict[int, Process] = {}
+        """Those of the processes that are being ended."""
         self.slots: dict[int, Slot] = {}
         self.remains = Remains(self)
         self.intents: list[Intent] = []
@@ -183,7 +185,7 @@ class Watcher:
     def hurry(self, seconds: float) -> None:
         """Let whatever is being ended have no more than this time."""
         deadline = self.now() + seconds
-        for process in self.processes.values():
+        for process in self.dying.values():
             if process.state == states.STOPPING and process.deadline is not None:
                 process.deadline = min(process.deadline, deadline)
         self.remains.hurry(deadline)
@@ -195,6 +197,7 @@ class Watcher:
         for pid in self.processes:
             self.context.reaper.forget(pid)
         self.processes.clear()
+        self.dying.clear()
         self.goal.down()
         self.wake()
 
@@ -209,6 +212,7 @@ class Watcher:
 
     def exited(self, pid: int, exit_code: int) -> None:
         """A process of it has been collected."""
+        self.dying.pop(pid, None)
         deaths.reaped(self, self.processes.pop(pid), exit_code)
 
     def claim(self) -> int:

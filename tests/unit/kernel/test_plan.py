@@ -35,6 +35,7 @@ def plan(processes: list[Process], slots: list[Slot] | None = None, **more: Any)
         rollout=more.pop("rollout", ""),
         respawn=more.pop("respawn", True),
         warmup_delay=more.pop("warmup_delay", 0.0),
+        expiring=any(one.expires is not None for one in processes),
     )
     assert not more
     kept = {slot.wid: slot for slot in slots or ()}
