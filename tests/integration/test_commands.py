@@ -384,9 +384,12 @@ def test_events_are_printed_as_they_happen(circusd: Circusd, words: str, line: s
             seen += process.stdout.read() or b""
             return line.encode() in seen
 
-        wait_until(appeared, f"{words} prints an event")
-        process.send_signal(signal.SIGINT)
-        assert process.wait(DEADLINE) == 0
+        try:
+            wait_until(appeared, f"{words} prints an event")
+            process.send_signal(signal.SIGINT)
+            assert process.wait(DEADLINE) == 0
+        finally:
+            process.kill()
 
 
 def test_listen_asks_the_daemon_where_its_events_are(circusd: Circusd) -> None:
@@ -403,8 +406,10 @@ def test_listen_asks_the_daemon_where_its_events_are(circusd: Circusd) -> None:
             assert process.stdout is not None
             return process.stdout.readline() or None
 
-        assert "topic" in json.loads(wait_until(first_line, "an event is printed"))
-        process.kill()
+        try:
+            assert "topic" in json.loads(wait_until(first_line, "an event is printed"))
+        finally:
+            process.kill()
 
 
 # What no request ought to be.
