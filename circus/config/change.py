@@ -51,16 +51,20 @@ def from_options(base: WatcherSettings, cmd: str, options: Mapping[str, object],
     return settings
 
 
-def with_option(settings: WatcherSettings, key: str, value: object) -> tuple[WatcherSettings, str]:
-    """``settings`` with one option changed, and the effect; see ``WatcherSettings.with_option``."""
-    changed = _changed(settings, key, value)
-    _require_consistent(changed)
-    if key in STREAMS:
-        return changed, "stream"
-    if key == "hooks":
-        return changed, "hook"
-    row = find(options_of(type(settings)), key)
-    return changed, row.effect if row else "none"
+def with_options(settings: WatcherSettings, options: Mapping[str, object]) -> tuple[WatcherSettings, set[str]]:
+    """``settings`` with options changed, and the effects; see ``WatcherSettings.with_options``."""
+    table, effects = options_of(type(settings)), set()
+    for key, value in options.items():
+        settings = _changed(settings, key, value)
+        if key in STREAMS:
+            effects.add("stream")
+        elif key == "hooks":
+            effects.add("hook")
+        else:
+            row = find(table, key)
+            effects.add(row.effect if row else "none")
+    _require_consistent(settings)
+    return settings, effects
 
 
 def as_options(settings: WatcherSettings) -> dict[str, Any]:

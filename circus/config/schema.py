@@ -203,12 +203,17 @@ class WatcherSettings:
         return change.from_options(cls(name=name), cmd, options, free_form)
 
     def with_option(self, key: str, value: object) -> tuple[WatcherSettings, str]:
-        """New settings with the option ``key`` as ``set`` takes it, and the effect: none, reload, stream or hook.
+        """New settings with one option, as ``with_options`` makes them, and its effect."""
+        settings, effects = change.with_options(self, {key: value})
+        return settings, effects.pop()
 
-        Raise ``MessageError`` for an unknown option or a value of the wrong type, ``CircusError`` for a second process
-        of a singleton.
+    def with_options(self, options: Mapping[str, object]) -> tuple[WatcherSettings, set[str]]:
+        """New settings with options as ``set`` takes them, and the effects: none, reload, stream, hook.
+
+        Raise ``MessageError`` for an unknown option, a value of the wrong type, or options that do not go together;
+        ``CircusError`` for a second process of a singleton.
         """
-        return change.with_option(self, key, value)
+        return change.with_options(self, options)
 
     def as_options(self) -> dict[str, Any]:
         """Every option and its value in types that JSON knows, under the names that the command ``options`` shows."""

@@ -143,11 +143,7 @@ class Watcher:
     def set_options(self, options: Mapping[str, Any]) -> Intent:
         """Change options; each takes effect. Raise ``MessageError``, with nothing changed, if one of them is wrong."""
         self._refuse_when_closing()
-        settings, effects = self.settings, set()
-        for key, value in options.items():
-            settings, effect = settings.with_option(key, value)
-            effects.add(effect)
-        self.settings = settings
+        self.settings, effects = self.settings.with_options(options)
         for key in options:
             self.publish("updated", option=key)
         if "reload" in effects and self.goal.up:

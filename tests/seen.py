@@ -1,0 +1,53 @@
+"""Processes of a daemon, as the system sees them from outside."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tests.support import Circusd, wait_until
+
+
+class Seen:
+    """A process, as the system sees it."""
+
+    def __init__(self, pid: int) -> None:
+        self.folder = Path(f"/proc/{pid}")
+
+    @property
+    def argv(self) -> list[str]:
+        return (self.folder / "cmdline").read_text().split("\0")[:-1]
+
+    @property
+    def env(self) -> dict[str, str]:
+        pairs = (self.folder / "environ").read_text().split("\0")[:-1]
+        return dict(pair.split("=", 1) for pair in pairs)
+
+    @property
+    def cwd(self) -> str:
+        return os.readlink(self.folder / "cwd")
+
+    @property
+    def program(self) -> str:
+        return os.readlink(self.folder / "exe")
+
+    def descriptor(self, number: int) -> str:
+        return os.readlink(self.folder / "fd" / str(number))
+
+    def status(self, key: str) -> list[str]:
+        lines = (self.folder / "status").read_text().splitlines()
+        return next(line.split()[1:] for line in lines if line.startswith(f"{key}:"))
+
+    def limit(self, name: str) -> tuple[str, str]:
+        """Soft and hard limit."""
+        lines = (self.folder / "limits").read_text().splitlines()
+        soft, hard = next(line.removeprefix(f"Max {name}").split()[:2] for line in lines if f"Max {name}" in line)
+        return soft, hard
+
+
+def look(circusd: Circusd, name: str, comm: str = "sleep") -> Seen:
+    """Return the only process of a watcher, once it runs its program."""
+    (pid,) = circusd.pids(name)
+    seen = Seen(pid)
+    wait_until(lambda: (seen.folder / "comm").read_text() == f"{comm}\n", f"{name} runs {comm}")
+    return seen
