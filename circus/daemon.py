@@ -13,14 +13,15 @@ import zmq
 
 from circus.commands.dispatch import Dispatcher
 from circus.config.unserved import not_yet_served, refuse_unprotected
+from circus.endpoints import discovery, endpoint
 from circus.exc import CircusError
-from circus.kernel import discovery, endpoint, syscalls
 from circus.kernel.arbiter import Arbiter
 from circus.kernel.notify import notify, watchdog_interval
 from circus.kernel.publisher import Publisher
 from circus.kernel.reload import Reloader
 from circus.kernel.router import Router
 from circus.kernel.signals import Signals
+from circus.launch import syscalls
 from circus.util import default_endpoint, default_pubsub_endpoint, default_stats_endpoint
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ _FAREWELL = 0.1
 
 
 class Daemon:
-    """One circusd. ``start`` binds and begins; ``run`` serves until it has been told to quit and everything is stopped."""
+    """One circusd. ``start`` binds and begins; ``run`` serves until it was told to quit and everything is stopped."""
 
     def __init__(self, config: Config) -> None:
         self.config = config

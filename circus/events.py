@@ -13,7 +13,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "reap": (
         "process_pid, exit_code, wid, reason",
         "A dead process was collected. ``exit_code`` is its exit status, or minus the signal's number; ``reason`` is "
-        "``exited`` when nobody asked for its end, else what did: stop, restart, reload, resize, kill, max_age, remove.",
+        "``exited`` when nobody asked for its end, else stop, restart, reload, resize, kill or max_age.",
     ),
     "orphan": ("process_pid, pids", "A process died and left others behind, which are being ended."),
     "stop": ("", "A stop of the watcher is complete: every process of it, and all that those started, is gone."),

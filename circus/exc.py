@@ -61,7 +61,8 @@ class NotPermitted(CircusError):
 class SpawnError(CircusError):
     """A process could not be started.
 
-    ``stage`` names the step that failed: ``sockets``, ``streams``, ``chdir``, ``limits``, ``credentials``, ``resources`` or ``exec``.
+    ``stage`` names the step that failed: ``sockets``, ``streams``, ``chdir``, ``limits``, ``credentials``,
+    ``resources`` or ``exec``.
     """
 
     errno = 6

@@ -58,15 +58,15 @@ def decode_request(payload: bytes) -> Request:
     return Request(command.lower(), properties, message.get("id"), message.get("msg_type") == "cast", command)
 
 
-def request_id(payload: bytes) -> Any:
-    """Return the ``id`` of a request that could not be decoded, or None if it has none."""
+def salvage(payload: bytes) -> tuple[Any, bool]:
+    """Return the ``id`` of a request that could not be decoded, None if it has none, and whether it was a cast."""
     if len(payload) > MESSAGE_LIMIT:
-        return None
+        return None, False
     try:
         message = json.loads(payload)
     except (ValueError, RecursionError):
-        return None
-    return message.get("id") if isinstance(message, dict) else None
+        return None, False
+    return (message.get("id"), message.get("msg_type") == "cast") if isinstance(message, dict) else (None, False)
 
 
 def encode(message: Mapping[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""Small conversions and the places where the daemon and its clients meet. Standard library only; imported by every command-line tool."""
+"""Small conversions, and the places where the daemon and its clients meet. Every command-line tool imports this."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 
 _TRUE = frozenset(("yes", "true", "on", "1"))
 _FALSE = frozenset(("no", "false", "off", "0"))
+_POWERS = "KMGTPE"
 _UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -78,15 +79,17 @@ def human_size(size: float) -> str:
     """Print bytes as users of ``stats`` know it: ``1.47M``, or ``512B`` below one kibibyte."""
     if size < 1024:
         return f"{int(size)}B"
-    for unit in "KMGTPE":
+    power = 0
+    while size >= 1024 and power < len(_POWERS):
         size /= 1024
-        if size < 1024:
-            break
-    return f"{size:.2f}{unit}"
+        power += 1
+    return f"{size:.2f}{_POWERS[power - 1]}"
 
 
 def runtime_dir() -> str:
-    """Return the folder of the default endpoints: ``/run/circus`` for root, else below ``$XDG_RUNTIME_DIR`` or the home folder.
+    """Return the folder of the default endpoints.
+
+    That is ``/run/circus`` for root, else a folder below ``$XDG_RUNTIME_DIR`` or the home folder.
 
     It is not created here: the daemon makes it, with mode 0700.
     """
@@ -100,15 +103,15 @@ def runtime_dir() -> str:
 
 
 def default_endpoint() -> str:
-    """Return where commands go unless somebody names an endpoint: ``$CIRCUSCTL_ENDPOINT``, else a local socket."""
+    """Return where commands go by default: ``$CIRCUSCTL_ENDPOINT``, else a local socket."""
     return os.environ.get("CIRCUSCTL_ENDPOINT") or f"ipc://{runtime_dir()}/endpoint"
 
 
 def default_pubsub_endpoint() -> str:
-    """Return where events come from unless somebody names an endpoint: ``$CIRCUS_PUBSUB_ENDPOINT``, else a local socket."""
+    """Return where events come from by default: ``$CIRCUS_PUBSUB_ENDPOINT``, else a local socket."""
     return os.environ.get("CIRCUS_PUBSUB_ENDPOINT") or f"ipc://{runtime_dir()}/pubsub"
 
 
 def default_stats_endpoint() -> str:
-    """Return where statistics come from unless somebody names an endpoint: ``$CIRCUS_STATS_ENDPOINT``, else a local socket."""
+    """Return where statistics come from by default: ``$CIRCUS_STATS_ENDPOINT``, else a local socket."""
     return os.environ.get("CIRCUS_STATS_ENDPOINT") or f"ipc://{runtime_dir()}/stats"

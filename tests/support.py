@@ -1,4 +1,4 @@
-"""A real circusd for tests: on endpoints and in a folder of its own, with everything that it leaves behind found at the end."""
+"""A real circusd for tests, on endpoints and in a folder of its own; what it leaves behind is found at the end."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def _serve(options: argparse.Namespace) -> int:
 def _run(config: Config, options: argparse.Namespace, report: Report | None) -> int:
     from circus.cli import logs
     from circus.daemon import Daemon
-    from circus.kernel import syscalls
+    from circus.launch import syscalls
 
     settings = config.circus
     if settings.umask is not None:

@@ -6,8 +6,8 @@ import errno
 import os
 import time
 
+from circus.endpoints.lockfile import Held, LockFile, parse_pid
 from circus.exc import CircusError
-from circus.kernel.lockfile import Held, LockFile, parse_pid
 
 # A daemon writes its file after it has started. What started later by more than this many seconds, which a clock that
 # is being set may account for, has been given the PID of a daemon that is gone.

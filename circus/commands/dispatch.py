@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from circus.commands import lookup
 from circus.commands.ownership import Ownership
 from circus.exc import CircusError, CommandFailed, SystemFailure, UnknownCommand
-from circus.protocol import Request, decode_request, encode, error_reply, ok_reply, request_id
+from circus.protocol import Request, decode_request, encode, error_reply, ok_reply, salvage
 
 if TYPE_CHECKING:
     from circus.kernel.arbiter import Arbiter
@@ -50,7 +50,9 @@ class Dispatcher:
         try:
             request = decode_request(payload)
         except CircusError as error:
-            reply(_encoded(error_reply(error, request_id(payload))))
+            id, cast = salvage(payload)
+            if not cast:
+                reply(_encoded(error_reply(error, id)))
             return
         try:
             result = self._execute(request)

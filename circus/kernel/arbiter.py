@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import fnmatch
+import functools
 import logging
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from circus.exc import AlreadyExist, CircusError, MessageError
@@ -14,17 +15,21 @@ from circus.kernel.context import Context
 from circus.kernel.intents import Intent
 from circus.kernel.journal import RING_SIZE, Journal
 from circus.kernel.notify import NotifySocket
-from circus.kernel.order import Operation, by_priority
+from circus.kernel.order import Act, Operation, by_priority
 from circus.kernel.orphans import Orphans
 from circus.kernel.reaper import Reaper
 from circus.kernel.reload import Reloader, no_configuration
 from circus.kernel.runqueue import Actor, RunQueue
+from circus.kernel.tasks import Tasks
 from circus.kernel.watcher import Watcher
 
 if TYPE_CHECKING:
     from circus.config.schema import WatcherSettings
 
 log = logging.getLogger("circus")
+
+REPLY_TIME = 0.01
+"""Seconds between the end of everything and the closing of the sockets: who waits for the reply to ``quit`` gets it."""
 
 RETRY_AFTER_DEFECT = 1.0
 """Seconds after which an actor with a defect is given another turn."""
@@ -43,7 +48,6 @@ class Arbiter:
         self.reloader: Reloader | None = None
         self.journal = Journal(ring_size)
         self.watchers: dict[str, Watcher] = {}
-        self.on_failure: Callable[[str, int], None] = self._on_failure
         self.exit_code = 0
         """Status with which the daemon should end: not 0 after a watcher with ``on_failure = exit`` gave up."""
         self.ended: asyncio.Future[None] = loop.create_future()
@@ -51,12 +55,12 @@ class Arbiter:
         self._leaving: list[Watcher] = []
         self._quitting: Intent | None = None
         self._grace: float | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(loop, self.journal, self._on_defect)
         self._notify: NotifySocket | None = None
         queue = RunQueue(loop, self._on_defect)
         orphans = Orphans(loop, queue, self.journal.boot)
         self.reaper = orphans.reaper = Reaper(orphans.stranger_died)
-        self._context = Context(loop, queue, self.journal, self.reaper, orphans, self._notify_address, self._failed)
+        self._context = Context(loop, queue, self.journal, self.reaper, orphans, self._notify_address, self._on_failure)
 
     def get_watcher(self, name: str) -> Watcher:
         """Return the watcher of that name, in any letter case. Raise ``MessageError`` if there is none."""
@@ -100,14 +104,14 @@ class Arbiter:
             return watchers[0].start()
         chosen = [watcher for watcher in (watchers or self.in_order()) if watcher.settings.autostart]
         operation = Operation(chosen)
-        return self._run("start", operation, operation.ascend(Watcher.start, self.warmup_delay))
+        return self._ascend("start", operation, Watcher.start)
 
     def stop(self, watchers: Sequence[Watcher] | None = None) -> Intent:
         """Stop watchers, from low priority to high; each level waits for the one before."""
         if watchers is not None and len(watchers) == 1:
             return watchers[0].stop()
         operation = Operation(watchers or self.in_order())
-        return self._run("stop", operation, operation.descend(Watcher.stop))
+        return self._descend("stop", operation, Watcher.stop)
 
     def start_up(self, on_started: Callable[[], None]) -> Intent:
         """Start every watcher with ``autostart``; call ``on_started`` when each was tried."""
@@ -117,18 +121,18 @@ class Arbiter:
             await operation.ascend(Watcher.start, self.warmup_delay)
             on_started()
 
-        return self._run("start", operation, ascend())
+        return self._tasks.operate("start", operation, ascend)
 
     def restart(self, watchers: Sequence[Watcher] | None = None) -> Intent:
         """Restart watchers, from high priority to low; all of them: with what the configuration file holds now."""
         self._refuse_when_quitting()
         if watchers is None and self.reloader is not None:
-            return self.run("restart", self.reloader.restart())
+            return self._tasks.run("restart", self.reloader.restart)
         watchers = self.in_order() if watchers is None else watchers
         if len(watchers) == 1:
             return watchers[0].restart()
         operation = Operation(watchers)
-        return self._run("restart", operation, operation.ascend(Watcher.restart, self.warmup_delay))
+        return self._ascend("restart", operation, Watcher.restart)
 
     def reload(
         self, watchers: Sequence[Watcher] | None = None, *, graceful: bool = True, sequential: bool = False
@@ -142,14 +146,14 @@ class Arbiter:
         if watchers is not None and len(watchers) == 1:
             return act(watchers[0])
         operation = Operation(watchers or self.in_order())
-        return self._run("reload", operation, operation.ascend(act, self.warmup_delay))
+        return self._ascend("reload", operation, act)
 
     def reload_config(self) -> Intent:
         """Read the configuration file again and apply what changed. Raise ``CircusError`` if there is no file."""
         self._refuse_when_quitting()
         if self.reloader is None:
             raise no_configuration()
-        return self.run("reloadconfig", self.reloader.reload())
+        return self._tasks.run("reloadconfig", self.reloader.reload)
 
     async def plan_reload(self) -> dict[str, Any]:
         """Return what :meth:`reload_config` would do. Raise ``ConfigError`` with every fault of the file."""
@@ -176,21 +180,19 @@ class Arbiter:
         """Make a watcher by command, and start it if that is wanted: after an earlier one of that name is gone."""
         watcher = self.create(settings)
         watcher.publish("add")
-        intent = Intent("add", self.journal.seq)
         if not start:
-            intent.finish()
-            return intent
+            return self._done("add")
         token = watcher.claim()
 
-        async def start_when_free() -> None:
+        async def start_when_free() -> dict[str, Any]:
             for other in [other for other in self._leaving if other.name.lower() == settings.name.lower()]:
                 await other.stop().settled()
-            if watcher.claimed == token:
-                await self._follow(intent, watcher.start())
-            intent.supersede()
+            if watcher.claimed != token:
+                return {"superseded": True}
+            result = await watcher.start().wait()
+            return dict(result.get("info") or {"superseded": True})
 
-        self._spawn_task(start_when_free())
-        return intent
+        return self._tasks.run("add", start_when_free)
 
     def remove(self, watcher: Watcher, nostop: bool = False) -> Intent:
         """Take a watcher away, after its processes have been stopped; with ``nostop`` they live on."""
@@ -198,9 +200,7 @@ class Arbiter:
         self.watchers.pop(watcher.name.lower(), None)
         if nostop:
             watcher.disown()
-            intent = Intent("remove", self.journal.seq)
-            intent.finish()
-            return intent
+            return self._done("remove")
         self._leaving.append(watcher)
         operation = Operation([watcher])
 
@@ -209,25 +209,24 @@ class Arbiter:
             self._leaving.remove(watcher)
             self._context.orphans.forget(watcher)
 
-        return self._run("remove", operation, leave())
+        return self._tasks.operate("remove", operation, leave)
 
     def quit(self) -> Intent:
         """Stop everything in order, whatever else runs; then :attr:`ended` is done. Again: the same."""
         if self._quitting is None:
-            for task in self._tasks:
-                task.cancel()
-            operation = Operation([*self.watchers.values(), *self._leaving])
-
+            self._tasks.cancel()
             self._context.closing = True
-            self._quitting = self._run("quit", operation, operation.descend(self._stop_in_time))
-            self._spawn_task(self._end(self._quitting))
-        return self._quitting
+            operation = Operation([*self.watchers.values(), *self._leaving])
+            self._quitting = quitting = self._descend("quit", operation, self._stop_in_time)
 
-    async def _end(self, quitting: Intent) -> None:
-        await quitting.settled()
-        await asyncio.sleep(0.01)  # whoever waits for the reply gets it before the sockets close
-        if not self.ended.done():
-            self.ended.set_result(None)
+            async def end() -> dict[str, Any]:
+                await quitting.settled()
+                await asyncio.sleep(REPLY_TIME)
+                self.ended.set_result(None)
+                return {}
+
+            self._tasks.run("end", end)
+        return self._quitting
 
     @property
     def quitting(self) -> bool:
@@ -242,23 +241,9 @@ class Arbiter:
 
     def close(self) -> None:
         """Let go of what the kernel holds open."""
-        for task in self._tasks:
-            task.cancel()
+        self._tasks.cancel()
         if self._notify is not None:
             self._notify.close()
-
-    def run(self, kind: str, work: Awaitable[dict[str, Any]]) -> Intent:
-        """Run a longer piece of work; its intent carries the keys of its reply, or its failure."""
-        intent = Intent(kind, self.journal.seq)
-
-        async def follow() -> None:
-            try:
-                intent.finish(**await work)
-            except CircusError as error:
-                intent.fail(str(error))
-
-        self._spawn_task(follow(), intent)
-        return intent
 
     # Inside.
 
@@ -272,46 +257,16 @@ class Arbiter:
         if self._quitting is not None:
             raise CircusError("circusd is shutting down")
 
-    def _run(self, kind: str, operation: Operation, work: Awaitable[None]) -> Intent:
+    def _ascend(self, kind: str, operation: Operation, act: Act) -> Intent:
+        return self._tasks.operate(kind, operation, functools.partial(operation.ascend, act, self.warmup_delay))
+
+    def _descend(self, kind: str, operation: Operation, act: Act) -> Intent:
+        return self._tasks.operate(kind, operation, functools.partial(operation.descend, act))
+
+    def _done(self, kind: str) -> Intent:
         intent = Intent(kind, self.journal.seq)
-
-        async def follow() -> None:
-            await work
-            failures = await operation.result()
-            if failures:
-                intent.fail("; ".join(failures))
-            intent.finish()
-
-        self._spawn_task(follow(), intent)
+        intent.finish()
         return intent
-
-    async def _follow(self, intent: Intent, other: Intent) -> None:
-        await other.settled()
-        if other.error is not None:
-            intent.fail(other.error)
-        result = other.result or {}
-        intent.finish(**result.get("info", {}))
-
-    def _spawn_task(self, work: Awaitable[None], intent: Intent | None = None) -> None:
-        async def guarded() -> None:
-            try:
-                await work
-            except asyncio.CancelledError:
-                raise
-            except Exception as error:
-                self._on_defect(None, error)
-                if intent is not None:
-                    intent.fail(f"internal error: {error}")
-            finally:
-                if intent is not None:
-                    intent.supersede()
-
-        task = self.loop.create_task(guarded())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def _failed(self, name: str, exit_code: int) -> None:
-        self.on_failure(name, exit_code)
 
     def _on_failure(self, name: str, exit_code: int) -> None:
         if self._quitting is None:

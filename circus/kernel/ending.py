@@ -67,7 +67,7 @@ def send_signal(
     children: bool = False,
     recursive: bool = False,
 ) -> None:
-    """Send a signal as the command ``signal`` does: to the process, to one child, to its children, or to its whole tree.
+    """Send a signal as the command ``signal`` does: to the process, one child, its children, or its whole tree.
 
     Raise ``OSError`` if the system refuses. A process that has just gone is no error.
     """

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def explain(watcher: Watcher) -> dict[str, Any]:
-    """Return ``{state, detail, reason, processes, blocked_by}``; times are seconds since the epoch, ``next_try`` too."""
+    """Return ``{state, detail, reason, processes, blocked_by}``; all times are seconds since the epoch."""
     slots = [_explain_slot(watcher, wid) for wid in sorted(_wids(watcher))]
     return {
         "state": watcher.state,

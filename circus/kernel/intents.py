@@ -77,7 +77,10 @@ class Intent:
             await asyncio.shield(self._future)
 
     async def wait(self) -> dict[str, Any]:
-        """Wait until it is finished; return the keys of the reply. Raise :class:`~circus.exc.CommandFailed` if it failed."""
+        """Wait until it is finished; return the keys of the reply.
+
+        Raise :class:`~circus.exc.CommandFailed` if it failed.
+        """
         await self.settled()
         if self.error is not None:
             raise CommandFailed(self.error)

@@ -37,7 +37,7 @@ class Operation:
         self.intents: list[Intent] = []
 
     async def ascend(self, act: Act, warmup_delay: float = 0.0) -> None:
-        """Bring watchers up from high priority to low. A level waits until each slot of the one before has been tried."""
+        """Bring watchers up from high priority to low. A level waits until each slot of the one before was tried."""
         first = True
         for level in levels(self._tokens):
             for watcher in level:

@@ -57,7 +57,7 @@ class Orphans:
         self._sessions = {pid: mark for pid, mark in self._sessions.items() if mark in self._live}
 
     def new_mark(self, watcher: Watcher, wid: int) -> str:
-        """Return a mark that no other process ever has: it stands in the process's environment, and its descendants inherit it."""
+        """Return a mark that no other process ever has. It stands in the environment, so descendants inherit it."""
         self._serial += 1
         return f"{self._boot}.{watcher.ident}.{wid}.{self._serial}"
 

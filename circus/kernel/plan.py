@@ -8,7 +8,7 @@ The rules, in the order in which they are applied:
 * reload: fill each slot with a new process beside the old one; when all new ones have come up, end the old ones;
 * sequential reload: end the old process of one slot at a time, and go on when its replacement has come up;
 * max_age: end what has expired;
-* fill each empty slot, unless it waits for its next try, for the warm-up delay, or for the end of what was there before.
+* fill each empty slot, unless it waits for its next try, the warm-up delay, or the end of what was there before.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ MOST_STEPS = 64
 
 
 class Wanted(NamedTuple):
-    """What is wanted of a watcher. Processes of a generation below ``floor`` are to be replaced, in the way ``rollout`` names."""
+    """What is wanted of a watcher. Processes of a generation below ``floor`` are to be replaced as ``rollout`` says."""
 
     up: bool
-    count: int
+    number: int
     generation: int
     floor: int
     rollout: str
@@ -106,8 +106,8 @@ class _Planner:
             self.end(process, reason)
 
     def end_surplus(self) -> None:
-        if max(self.live, default=0) > self.wanted.count:
-            for wid in [wid for wid in self.live if wid > self.wanted.count]:
+        if max(self.live, default=0) > self.wanted.number:
+            for wid in [wid for wid in self.live if wid > self.wanted.number]:
                 for process in list(self.live[wid]):
                     self.end(process, "resize")
         if self.wanted.rollout == RELOAD or not self.doubled:
@@ -125,7 +125,7 @@ class _Planner:
 
     def come_up(self) -> bool:
         """Return whether a process of the new generation has come up in each slot that is to have one."""
-        for wid in range(1, self.wanted.count + 1):
+        for wid in range(1, self.wanted.number + 1):
             new = [process for process in self.live.get(wid, ()) if process.generation >= self.wanted.floor]
             if not new and not self.done_without_respawn(wid):
                 return False
@@ -156,7 +156,7 @@ class _Planner:
         earliest = self.actual.last_spawn + self.wanted.warmup_delay
         if replaced and earliest > self.now:
             self.wake(earliest)
-        elif all(wid in self.live or self.done_without_respawn(wid) for wid in range(1, self.wanted.count + 1)):
+        elif all(wid in self.live or self.done_without_respawn(wid) for wid in range(1, self.wanted.number + 1)):
             self.end(old[0], "reload")
 
     def end_expired(self) -> None:
@@ -189,9 +189,9 @@ class _Planner:
     def candidates(self) -> list[int]:
         """Return the slots that may be empty. Of a thousand, hardly one is, so this must be quick."""
         if self.wanted.rollout == RELOAD:
-            return list(range(1, self.wanted.count + 1))
+            return list(range(1, self.wanted.number + 1))
         live = self.live
-        return [wid for wid in range(1, self.wanted.count + 1) if wid not in live]
+        return [wid for wid in range(1, self.wanted.number + 1) if wid not in live]
 
     def is_empty(self, wid: int) -> bool:
         processes = self.live.get(wid)

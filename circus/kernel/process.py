@@ -13,7 +13,7 @@ HISTORY: Final = 5
 
 
 class Process:
-    """A child of circusd. ``started``, ``deadline`` and ``expires`` are monotonic seconds; ``started_at`` is the time of day."""
+    """A child of circusd. ``started``, ``deadline``, ``expires`` are monotonic, ``started_at`` is the time of day."""
 
     __slots__ = (
         "deadline",
@@ -47,7 +47,7 @@ class Process:
         self.reason = ""
         self.stop_signal = 0
         self.kin: dict[int, float] = {}
-        """Descendants seen when the stop began: pid → start time, so that those which leave and clear their environment are known."""
+        """Descendants seen when the stop began, pid → start time: so those that clear their environment are known."""
         self.kills = 0
         """SIGKILLs that it has survived."""
         self.status_text = ""

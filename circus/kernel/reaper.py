@@ -20,7 +20,7 @@ class Reaper:
         """Whom to tell of the end of which child."""
 
     def watch(self, pid: int, on_exit: OnExit) -> None:
-        """Call ``on_exit(pid, exit_code)`` when the child has been collected; minus the signal's number if one killed it."""
+        """Call ``on_exit(pid, exit_code)`` when the child was collected; minus the signal's number if one killed it."""
         self.watched[pid] = on_exit
 
     def forget(self, pid: int) -> None:
@@ -28,7 +28,7 @@ class Reaper:
         self.watched.pop(pid, None)
 
     def drain(self) -> None:
-        """Collect every dead child. Cheap when there is none, so commands do it first: they never see a dead process as alive."""
+        """Collect every dead child. Cheap when there is none, so each command comes after it."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)

@@ -1,4 +1,4 @@
-"""What processes of one watcher left behind when they died, and its ending: stop signal, deadline, SIGKILL until all are gone."""
+"""What processes of one watcher left behind when they died, and its end: stop signal, deadline, SIGKILL."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ BUDGET: Final = 0.005
 
 
 class Actor(Protocol):
-    """Something that takes turns. ``turn`` must end by ``until`` (monotonic seconds) and wake itself if there is more."""
+    """Something that takes turns. ``turn`` must end by ``until`` (monotonic) and wake itself if there is more."""
 
     queued: bool
 

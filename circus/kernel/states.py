@@ -112,8 +112,8 @@ STOPPED, WATCHER_STARTING, ACTIVE, WATCHER_STOPPING = "stopped", "starting", "ac
 def watcher_state(*, up: bool, anything_left: bool, bringing_down: bool, start_pending: bool) -> str:
     """Return the state of a watcher.
 
-    ``up`` is what is wanted; ``anything_left`` tells of processes and of what they left behind; ``bringing_down`` is the
-    first half of a restart; ``start_pending`` lasts until each slot has been filled once since the start.
+    ``up`` is what is wanted; ``anything_left`` tells of processes and of what they left behind; ``bringing_down`` is
+    the first half of a restart; ``start_pending`` lasts until each slot has been filled once since the start.
     """
     if not up:
         return WATCHER_STOPPING if anything_left else STOPPED

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
-from collections.abc import Container
-from typing import Final
+from collections.abc import Callable, Container
+from typing import Final, TypeVar
 
 _PROC: Final = "/proc"
 _READ: Final = 65536
@@ -119,7 +120,7 @@ def _stat(pid: int) -> list[bytes]:
 def _listed_children(pid: int) -> list[int]:
     folder = f"{_PROC}/{pid}/task"
     try:
-        threads = os.listdir(folder)
+        threads = _surely(os.listdir, folder)
     except OSError:
         return []
     listed = b" ".join([_read(f"{folder}/{thread}/children") for thread in threads])
@@ -136,20 +137,40 @@ def _scan() -> dict[int, list[int]]:
 
 
 def _all_pids() -> list[int]:
-    return [int(name) for name in os.listdir(_PROC) if name.isdigit()]
+    return [int(name) for name in _surely(os.listdir, _PROC) if name.isdigit()]
 
 
 def _read(path: str) -> bytes:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return _surely(_content, path)
     except OSError:
         return b""
+
+
+def _content(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         parts = []
         while part := os.read(descriptor, _READ):
             parts.append(part)
         return b"".join(parts)
-    except OSError:
-        return b""
     finally:
         os.close(descriptor)
+
+
+_Found = TypeVar("_Found")
+_spare: Final = [os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)]
+
+
+def _surely(look: Callable[[str], _Found], path: str) -> _Found:
+    """Look at a path. When no descriptor is free, a spare one gives way: what cannot be seen must not pass for gone."""
+    try:
+        return look(path)
+    except OSError as error:
+        if error.errno != errno.EMFILE or not _spare:
+            raise
+    os.close(_spare.pop())
+    try:
+        return look(path)
+    finally:
+        _spare.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))

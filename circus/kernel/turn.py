@@ -11,7 +11,7 @@ from circus.exc import SpawnError
 from circus.kernel import deaths, ending, states, waiting
 from circus.kernel.plan import END, RESTART, Actual, Wanted, make_plan
 from circus.kernel.process import Process, Slot
-from circus.kernel.spawn import spawn
+from circus.launch.spawn import spawn
 
 if TYPE_CHECKING:
     from circus.kernel.watcher import Watcher

@@ -32,7 +32,7 @@ _idents = itertools.count(1)
 
 
 class Watcher:
-    """Supervises the processes of one program. Every method returns at once; an :class:`Intent` tells when it is done."""
+    """Supervises the processes of one program. Every method returns at once; an :class:`Intent` tells when it is so."""
 
     def __init__(self, context: Context, settings: WatcherSettings) -> None:
         self.context = context
@@ -52,7 +52,7 @@ class Watcher:
         self.failure = ""
         """Why it gave up, or why the last reload did not succeed; empty when all is well."""
         self.claimed = 0
-        """Counts the commands that decided over it; a longer operation on many leaves it alone once this has moved on."""
+        """Counts the decisions over it; a longer operation on many leaves it alone once this has moved on."""
         self.restarts = 0
         """How many processes were replaced because they ended by themselves."""
         self.last_spawn = float("-inf")
@@ -114,7 +114,7 @@ class Watcher:
         return self._accept(RESTART)
 
     def reload(self, *, graceful: bool = True, sequential: bool = False) -> Intent:
-        """Replace each process by a new one, without a gap unless ``sequential``; with ``send_hup`` only send SIGHUP."""
+        """Replace each process, without a gap unless ``sequential``; with ``send_hup`` only send SIGHUP."""
         self._refuse_when_closing()
         if not graceful:
             return self.restart()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -96,7 +97,7 @@ def test_a_program_that_ends_at_once_is_slowed_down(circusd: Circusd) -> None:
     circusd.ok("start", name="quick")
     events.wait_for("quick", "spawn", 5)
     times = [event["mono"] for event in events.of("quick", "spawn")]
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
     assert gaps[1] >= 0.1
     assert gaps[2] >= 0.2
     assert gaps[3] >= 0.4
@@ -137,7 +138,7 @@ def test_a_signal_to_stop_preempts_a_slow_start(circusd: Circusd, signum: signal
     circusd.write(watchers, "warmup_delay = 5")
     circusd.launch()
     wait_until(lambda: circusd.try_call("numwatchers", 0.2), "circusd answers")
-    wait_until(lambda: circusd.descendants(), "the first process runs")
+    wait_until(circusd.descendants, "the first process runs")
     begin = time.monotonic()
     assert circusd.stop(signum) == 0
     assert time.monotonic() - begin < 4
@@ -228,7 +229,8 @@ def test_start_goes_down_by_priority_and_stop_goes_up(circusd: Circusd) -> None:
 
 def test_start_order(circusd: Circusd) -> None:
     circusd.start(
-        f"[watcher:low]\n{SLEEP}\npriority = 1\n[watcher:high]\n{SLEEP}\npriority = 10\n[watcher:mid]\n{SLEEP}\npriority = 5",
+        f"[watcher:low]\n{SLEEP}\npriority = 1\n[watcher:high]\n{SLEEP}\npriority = 10\n"
+        f"[watcher:mid]\n{SLEEP}\npriority = 5",
         "warmup_delay = 0.2",
     )
     wait_until(lambda: circusd.ok("status", name="low")["status"] == "active", "the last one has started")
@@ -386,11 +388,17 @@ def test_stop_children(circusd: Circusd) -> None:
     circusd.start(
         f"""
         [watcher:w]
-        cmd = {script(circusd, "p.py", f'''
+        cmd = {
+            script(
+                circusd,
+                "p.py",
+                f'''
 import subprocess, time
 subprocess.Popen(["sh", "-c", {child!r}])
 time.sleep(300)
-''')}
+''',
+            )
+        }
         stop_children = True
         """
     )
