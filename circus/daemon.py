@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import zmq
 
+from circus import commands
 from circus.commands.dispatch import Dispatcher
 from circus.config.unserved import not_yet_served, refuse_unprotected
 from circus.endpoints import discovery, endpoint
@@ -199,6 +200,7 @@ class Daemon:
 
     def _on_started(self) -> None:
         notify("READY=1")
+        self.loop.call_soon(commands.load)
         interval = watchdog_interval()
         if interval is not None:
             self._beat(interval)

@@ -48,6 +48,12 @@ def names() -> list[str]:
     return [*_NAMES]
 
 
+def load() -> None:
+    """Import every command, so that a daemon needs no file and no free descriptor to do what it is told."""
+    for name in _NAMES:
+        lookup(name)
+
+
 def lookup(name: str) -> Command:
     """Return the command of that name, in any letter case. Raise ``UnknownCommand`` if there is none."""
     lower = name.lower()
