@@ -26,7 +26,10 @@ _known: dict[int, tuple[psutil.Process, float]] = {}
 
 async def collect(pids: Iterable[int], *, children: bool) -> dict[int, Info | str]:
     """Return the info of each process, or the text ``GONE`` for one that is not there any more."""
-    return await asyncio.get_running_loop().run_in_executor(None, _collect, list(pids), children)
+    try:
+        return await asyncio.get_running_loop().run_in_executor(None, _collect, list(pids), children)
+    except RuntimeError:  # no thread can be started: the loop has to wait
+        return _collect(list(pids), children)
 
 
 def _collect(pids: list[int], children: bool) -> dict[int, Info | str]:
