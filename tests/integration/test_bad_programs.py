@@ -169,7 +169,8 @@ if os.fork():
 os.setsid()
 if os.fork():
     os._exit(0)
-deaf = "import os, signal, time; signal.signal(15, signal.SIG_IGN); open(%r, 'w').write(str(os.getpid())); time.sleep(300)"
+deaf = 'import os, signal, time; signal.signal(15, signal.SIG_IGN); open(%r, "w").write(str(os.getpid())); '
+deaf += 'time.sleep(300)'
 os.execve(sys.executable, [sys.executable, "-c", deaf % flag], env)
 """
 
