@@ -14,6 +14,9 @@ unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX VIRTUAL_ENV
 # Commands, and the programs that circusd starts, come from the virtual environment first.
 IN_VENV = PATH="$(abspath $(VENV))/bin:$$PATH"
 
+# PyPI circus 0.19, whose clients and daemon the tests let talk to ours, in an environment of its own.
+CIRCUS_PEER_VENV ?= .bench/circus-0.19.0
+
 # Commands that the tests use, and the Debian packages that have them.
 TOOLS = ps=procps setpriv=util-linux tmux=tmux
 
@@ -24,9 +27,9 @@ TOOLS = ps=procps setpriv=util-linux tmux=tmux
 run: $(VENV)/.with-ssh,yaml ## start circusd on examples/quickstart.ini (Ctrl-C ends it)
 	@$(IN_VENV) exec circusd examples/quickstart.ini
 
-test: $(VENV)/.with-test ## run all tests, in parallel
+test: $(VENV)/.with-test $(CIRCUS_PEER_VENV)/bin/circusd ## run all tests, in parallel
 	@tools/need $(TOOLS)
-	@$(IN_VENV) pytest -n $(JOBS) $(PYTEST_ARGS)
+	@$(IN_VENV) CIRCUS_PEER_VENV="$(abspath $(CIRCUS_PEER_VENV))" pytest -n $(JOBS) $(PYTEST_ARGS)
 
 bench: $(VENV)/.with-bench ## measure Circus beside PyPI circus 0.19 and supervisor
 	@$(IN_VENV) python -m benchmarks $(BENCH_ARGS)
@@ -52,6 +55,11 @@ clean: ## remove everything that make has made, the virtual environment too
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+$(CIRCUS_PEER_VENV)/bin/circusd:
+	@echo "Installing PyPI circus 0.19.0 into $(CIRCUS_PEER_VENV)"
+	@"$(PYTHON)" -m venv "$(CIRCUS_PEER_VENV)"
+	@"$(CIRCUS_PEER_VENV)/bin/python" -m pip install -qq --disable-pip-version-check circus==0.19.0
 
 # The stamp of one set of extras; what a release needs changes with these two files alone.
 $(VENV)/.with-%: setup.cfg pyproject.toml tools/venv
