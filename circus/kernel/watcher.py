@@ -99,19 +99,19 @@ class Watcher:
             self._begin_fresh()
         else:
             self._refill()
-        return self._accept(START)
+        return self._decide(START)
 
     def stop(self) -> Intent:
         """Bring it down, with everything that its processes started."""
         self.goal.down()
         self.failure = ""
-        return self._accept(STOP)
+        return self._decide(STOP)
 
     def restart(self) -> Intent:
         """Stop, then start."""
         self._refuse_when_closing()
         self._begin_fresh()
-        return self._accept(RESTART)
+        return self._decide(RESTART)
 
     def reload(self, *, graceful: bool = True, sequential: bool = False) -> Intent:
         """Replace each process, without a gap unless ``sequential``; with ``send_hup`` only send SIGHUP."""
@@ -123,8 +123,9 @@ class Watcher:
         elif self.settings.send_hup:
             return self._send_hup()
         else:
+            self.claim()
             return self._accept_replacement(sequential=sequential)
-        return self._accept(RELOAD)
+        return self._decide(RELOAD)
 
     def adopt(self, settings: WatcherSettings) -> None:
         """Take other settings when nothing runs any more: processes are ended as they were started."""
@@ -245,10 +246,14 @@ class Watcher:
         self.publish("unkillable", pids=pids)
         waiting.fail(self, (STOP, RESTART, KILL), reason)
 
+    def _decide(self, kind: str) -> Intent:
+        """Accept what says whether it is to run. A change of options or of the number of processes does not."""
+        self.claim()
+        return self._accept(kind)
+
     def _accept(self, kind: str, targets: list[int] | None = None) -> Intent:
         intent = Intent(kind, self.context.journal.seq, [process.pid for process in self.live()], targets or ())
         waiting.accept(self, intent)
-        self.claimed += 1
         self.wake()
         return intent
 
@@ -284,7 +289,7 @@ class Watcher:
         pids = [process.pid for process in self.live()]
         for pid in pids:
             self.send(pid, signal.SIGHUP)
-        self.claimed += 1
+        self.claim()
         self.publish("reload")
         intent = Intent(RELOAD, self.context.journal.seq, pids)
         intent.finish(info=changes(pids, pids))

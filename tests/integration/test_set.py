@@ -350,6 +350,29 @@ def test_a_program_that_cannot_be_started_leaves_the_old_processes(circusd: Circ
     assert circusd.pids("w") != before
 
 
+def test_a_change_of_options_does_not_keep_a_watcher_from_being_started(circusd: Circusd) -> None:
+    circusd.start(f"[watcher:first]\n{SLEEP}\npriority = 1\n[watcher:w]\n{SLEEP}\n", "warmup_delay = 1")
+    circusd.ok("stop")
+    circusd.ok("start", waiting=False)
+    wait_until(lambda: circusd.pids("first"), "the start is under way")
+    assert circusd.pids("w") == []
+    circusd.ok("set", name="w", options={"numprocesses": 2}, waiting=False)
+    circusd.ok("incr", name="w", waiting=False)
+    circusd.ok("kill", name="w", waiting=False)
+    circusd.wait_for_pids("w", 3)
+
+
+def test_a_change_of_options_does_not_keep_a_watcher_from_being_stopped(circusd: Circusd) -> None:
+    deaf = "sh -c \"trap '' TERM; touch deaf; while :; do sleep 0.05; done\""
+    circusd.start(f"[watcher:low]\ncmd = {deaf}\ngraceful_timeout = 1\n[watcher:w]\n{SLEEP}\npriority = 1\n")
+    wait_until((circusd.folder / "deaf").exists, "the trap is set")
+    circusd.ok("stop", waiting=False)
+    wait_until(lambda: circusd.ok("status", name="low")["status"] == "stopping", "the stop is under way")
+    assert circusd.ok("status", name="w")["status"] == "active"
+    circusd.ok("set", name="w", options={"cmd": "sleep 299"}, waiting=False)
+    wait_until(lambda: circusd.ok("status", name="w")["status"] == "stopped", "it is stopped too")
+
+
 def test_the_command_line(circusd: Circusd) -> None:
     one(circusd)
     words = [
