@@ -96,7 +96,10 @@ class Reloader:
         from circus.config import load
 
         read = functools.partial(load, self.config.path, check_paths=True)
-        return await self._arbiter.loop.run_in_executor(None, read)
+        try:
+            return await self._arbiter.loop.run_in_executor(None, read)
+        except RuntimeError:  # no thread can be started: the loop has to wait
+            return read()
 
     def _plan(self, new: Config) -> Plan:
         from circus.config.diff import diff
