@@ -6,7 +6,9 @@ import asyncio
 import functools
 import logging
 import os
+import resource
 import signal
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import zmq
@@ -33,9 +35,13 @@ log = logging.getLogger("circus")
 
 _SHUTDOWN = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _IGNORED = (signal.SIGWINCH, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF)
+_LEAST_DESCRIPTORS = 64
 _IMPATIENT_GRACE = 1.0
 """Seconds that processes have left after a second request to stop; after a third: none."""
 
+
+_FIXED = ("pidfile", "event_ring_size")
+"""Options of ``[circus]`` that a reload does not change."""
 
 _FAREWELL = 0.1
 """Seconds for which an endpoint that is given up still takes replies away, that of ``reloadconfig`` above all."""
@@ -45,6 +51,8 @@ class Daemon:
     """One circusd. ``start`` binds and begins; ``run`` serves until it was told to quit and everything is stopped."""
 
     def __init__(self, config: Config) -> None:
+        """Prepare. Raise :class:`~circus.exc.CircusError` if this process may open too few files."""
+        _require_descriptors()
         self.config = config
         self.loop = asyncio.new_event_loop()
         settings = config.circus
@@ -210,6 +218,15 @@ class Daemon:
         self.loop.call_later(interval, self._beat, interval)
 
 
+def _require_descriptors() -> None:
+    """libzmq ends the process when it has no descriptor for what it needs itself."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit < _LEAST_DESCRIPTORS:
+        raise CircusError(
+            f"circusd may open {limit} files, and needs at least {_LEAST_DESCRIPTORS}: raise the limit (ulimit -n)"
+        )
+
+
 def _ignore() -> None:
     """A signal that circusd does not act on."""
 
@@ -230,6 +247,8 @@ class _Rebinding:
                 old.pubsub_endpoint,
                 new.pubsub_endpoint or default_pubsub_endpoint(),
             )
+            if new != old:
+                daemon.adopt(new)
         except CircusError:
             self.undo()
             raise
@@ -247,8 +266,13 @@ class _Rebinding:
         self._daemon._adopt(self._new)
         if self._old.endpoint_owner != self._new.endpoint_owner:
             self._daemon._change_owner(self._new.endpoint_owner)
+        for option in _FIXED:
+            if getattr(self._old, option) != getattr(self._new, option):
+                log.warning("[circus] %s: the change counts from the next start of circusd on", option)
 
     def undo(self) -> None:
         """Leave the new endpoints."""
         for _, way, _, bound in self._bound:
             self._daemon._unbind(way, bound)
+        if self._new != self._old:
+            self._daemon.adopt(self._old)
