@@ -126,6 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, signal.default_int_handler)  # they end it as Ctrl-C does
     # It would lead the programs of other environments to this one's modules.
     os.environ.pop("PYTHONPATH", None)
+    # Installed programs have their compiled modules; one from a checkout would compile them again at each start.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     proc.become_subreaper()
     tools.raise_descriptor_limit()
     try:
