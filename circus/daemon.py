@@ -8,7 +8,6 @@ import logging
 import os
 import resource
 import signal
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import zmq
@@ -28,6 +27,8 @@ from circus.launch import syscalls
 from circus.util import default_endpoint, default_pubsub_endpoint, default_stats_endpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from circus.config import Config
     from circus.config.schema import CircusSettings
 
@@ -50,10 +51,14 @@ _FAREWELL = 0.1
 class Daemon:
     """One circusd. ``start`` binds and begins; ``run`` serves until it was told to quit and everything is stopped."""
 
-    def __init__(self, config: Config) -> None:
-        """Prepare. Raise :class:`~circus.exc.CircusError` if this process may open too few files."""
+    def __init__(self, config: Config, adopt: Callable[[CircusSettings], object]) -> None:
+        """Prepare. ``adopt`` is called with the new ``[circus]`` before a reload applies it, and may refuse it.
+
+        Raise :class:`~circus.exc.CircusError` if this process may open too few files.
+        """
         _require_descriptors()
         self.config = config
+        self.adopt = adopt
         self.loop = asyncio.new_event_loop()
         settings = config.circus
         self.arbiter = Arbiter(self.loop, ring_size=settings.event_ring_size, warmup_delay=settings.warmup_delay)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -11,17 +12,20 @@ from circus import __version__
 from circus.exc import CircusError, ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from logging import Logger
 
     from circus.cli.daemonize import Report
     from circus.cli.pidfile import Pidfile
     from circus.config import Config
+    from circus.config.schema import CircusSettings
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run circusd; return its exit status: 0, 1 after an error, or that of a program with ``on_failure = exit``."""
+    gc.disable()  # what is made while starting stays: looking through it again and again only costs time
     parser = _parser()
     options = parser.parse_args(argv)
     if options.config is None:
@@ -102,37 +106,52 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _run(config: Config, options: argparse.Namespace, report: Report | None) -> int:
-    from circus.cli import logs
     from circus.daemon import Daemon
     from circus.launch import syscalls
 
     settings = config.circus
-    if settings.umask is not None:
-        os.umask(settings.umask)
     syscalls.default_signals()
     syscalls.cloexec_inherited()
-    syscalls.set_process_name(settings.proc_name or "circusd")
-    log = logs.configure(
-        options.log_level or settings.loglevel,
-        options.log_output or settings.logoutput,
-        options.logger_config or settings.loggerconfig,
-    )
+    adopt = _adopter(options)
+    log = adopt(settings)
     pidfile = _create_pidfile(options.pidfile or settings.pidfile)
     try:
         log.info("Starting master on pid %d", os.getpid())
         for warning in config.warnings:
             log.warning("%s", warning)
-        daemon = Daemon(config)
+        daemon = Daemon(config, adopt)
         try:
             daemon.start()
             if report is not None:
                 report(None)
+            gc.freeze()
+            gc.enable()
             return daemon.run()
         finally:
             daemon.close()
     finally:
         if pidfile is not None:
             pidfile.remove()
+
+
+def _adopter(options: argparse.Namespace) -> Callable[[CircusSettings], Logger]:
+    """Return what makes this process as ``[circus]`` and the command line want it, at the start and at each reload."""
+    from circus.cli import logs
+    from circus.launch import syscalls
+
+    inherited = os.umask(0)
+    os.umask(inherited)
+
+    def adopt(settings: CircusSettings) -> Logger:
+        os.umask(inherited if settings.umask is None else settings.umask)
+        syscalls.set_process_name(settings.proc_name or "circusd")
+        return logs.configure(
+            options.log_level or settings.loglevel,
+            options.log_output or settings.logoutput,
+            options.logger_config or settings.loggerconfig,
+        )
+
+    return adopt
 
 
 def _create_pidfile(path: str | None) -> Pidfile | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.seen import Seen
 from tests.support import Circusd, is_alive, wait_until
 
 SLEEP = "cmd = sleep 300"
@@ -372,6 +373,31 @@ def test_the_owner_of_the_endpoint_changes_too(circusd: Circusd) -> None:
     circusd.ok("reloadconfig")
     assert socket.stat().st_uid == os.geteuid()
     circusd.ok("add", name="mine", cmd="sleep 300")
+
+
+def test_the_daemon_itself_changes_too(circusd: Circusd) -> None:
+    circusd.start(AB, "umask = 027")
+    log = circusd.folder / "new.log"
+    circusd.write(
+        AB, f"umask = 077\nproc_name = other\nloglevel = debug\nlogoutput = {log}\nevent_ring_size = 9\ndebug = on"
+    )
+    circusd.ok("reloadconfig")
+    assert circusd.process is not None
+    assert Path(f"/proc/{circusd.process.pid}/comm").read_text() == "other\n"
+    assert Seen(circusd.pids("b")[0]).status("Umask") == ["0077"]
+    assert "reloadconfig: restart everything" in log.read_text()
+    assert "[circus] event_ring_size: the change counts from the next start" in log.read_text()
+
+
+def test_a_log_that_cannot_be_opened_changes_nothing(circusd: Circusd) -> None:
+    circusd.start(AB, "umask = 027")
+    before = all_pids(circusd)
+    circusd.write(AB, "umask = 077\nlogoutput = /nowhere/at/all/log")
+    reply = circusd.call("reloadconfig", waiting=True)
+    assert (reply["status"], "/nowhere/at/all/log" in reply["reason"]) == ("error", True)
+    assert all_pids(circusd) == before
+    circusd.ok("restart", name="b")
+    assert Seen(circusd.pids("b")[0]).status("Umask") == ["0027"]
 
 
 def test_restart_of_everything_reads_the_file_again(circusd: Circusd) -> None:
