@@ -49,8 +49,10 @@ def is_alive(pid: int) -> bool:
 class Events:
     """Every event of a daemon from the moment of subscription on."""
 
-    def __init__(self, context: zmq.Context[Any], endpoint: str) -> None:
+    def __init__(self, context: zmq.Context[Any], endpoint: str, last_seq: Callable[[], int]) -> None:
+        """``last_seq`` asks the daemon for the number of its last event; 0 if it is gone."""
         self.seen: list[tuple[str, dict[str, Any]]] = []
+        self._last_seq = last_seq
         self._socket = context.socket(zmq.SUB)
         self._socket.set_hwm(0)
         self._socket.subscribe("watcher.")
@@ -63,25 +65,35 @@ class Events:
             self.seen.append((topic.decode(), json.loads(data)))
             timeout = 0.0
 
+    def catch_up(self) -> None:
+        """Take in all that has happened so far: a reply may be quicker than the events before it."""
+        last, end = self._last_seq(), time.monotonic() + DEADLINE
+        while (self.seen[-1][1]["seq"] if self.seen else 0) < last and time.monotonic() < end:
+            self.collect(0.05)
+
     def actions(self, watcher: str) -> list[str]:
         """Return the actions of a watcher, in order."""
-        self.collect()
+        self.catch_up()
         prefix = f"watcher.{watcher}."
         return [topic.removeprefix(prefix) for topic, _ in self.seen if topic.startswith(prefix)]
 
     def of(self, watcher: str, action: str) -> list[dict[str, Any]]:
         """Return the data of the events of one kind."""
+        self.catch_up()
+        return self._of(watcher, action)
+
+    def _of(self, watcher: str, action: str) -> list[dict[str, Any]]:
         self.collect()
         return [data for topic, data in self.seen if topic == f"watcher.{watcher}.{action}"]
 
     def wait_for(self, watcher: str, action: str, count: int = 1) -> dict[str, Any]:
         """Return the ``count``-th event of one kind; fail after the deadline."""
         end = time.monotonic() + DEADLINE
-        while len(self.of(watcher, action)) < count:
+        while len(self._of(watcher, action)) < count:
             if time.monotonic() > end:
                 raise AssertionError(f"no {action} of {watcher}; seen: {[topic for topic, _ in self.seen]}")
             self.collect(0.05)
-        return self.of(watcher, action)[count - 1]
+        return self._of(watcher, action)[count - 1]
 
     def close(self) -> None:
         """Stop listening."""
@@ -195,17 +207,23 @@ class Circusd:
 
     def events(self) -> Events:
         """Subscribe; the subscription is live when this returns."""
-        events = Events(self._context, self.pubsub_endpoint)
+        events = Events(self._context, self.pubsub_endpoint, self._last_seq)
         self._events.append(events)
         probe = f"probe-{uuid.uuid4().hex[:8]}"
         self.ok("add", name=probe, cmd="true")
-        while not events.actions(probe):
+        while not events.seen:
             self.ok("rm", name=probe)
             self.ok("add", name=probe, cmd="true")
             events.collect(0.05)
         self.ok("rm", name=probe)
         events.wait_for(probe, "remove")
         return events
+
+    def _last_seq(self) -> int:
+        if self.process is not None and self.process.poll() is not None:
+            return 0
+        reply = self.try_call("events", timeout=1, limit=1)
+        return int(reply["last_seq"]) if reply else 0
 
     def pids(self, name: str) -> list[int]:
         """Return the PIDs of a watcher."""
