@@ -114,7 +114,8 @@ class Daemon:
         for address in list(self._locks):
             self._release(address)
         if self._signals is not None:
-            self._signals.close()
+            # Whoever asks again now that everything is stopped must not spoil the exit status.
+            self._signals.close(ignored=(*_SHUTDOWN, signal.SIGHUP))
         self.loop.run_until_complete(self.loop.shutdown_default_executor())
         self.loop.close()
 

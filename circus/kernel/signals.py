@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -33,10 +33,10 @@ class Signals:
         self._handlers[number] = handler
         self._before[number] = signal.signal(number, self._note)
 
-    def close(self) -> None:
-        """Put everything back as it was."""
+    def close(self, ignored: Collection[int] = ()) -> None:
+        """Put everything back as it was, except for signals that are to be ``ignored`` from now on."""
         for number, before in self._before.items():
-            signal.signal(number, before)
+            signal.signal(number, signal.SIG_IGN if number in ignored else before)
         signal.set_wakeup_fd(self._old_wakeup)
         self._loop.remove_reader(self._reader)
         os.close(self._reader)
