@@ -110,10 +110,12 @@ class _Planner:
             for wid in [wid for wid in self.live if wid > self.wanted.number]:
                 for process in list(self.live[wid]):
                     self.end(process, "resize")
-        if self.wanted.rollout == RELOAD or not self.doubled:
+        if not self.doubled:
             return
+        # During a reload the oldest serves until the newest has come up; what another reload began in between goes.
+        keep = -1 if self.wanted.rollout == RELOAD else None
         for slot in [slot for slot in self.live.values() if len(slot) > 1]:
-            for process in sorted(slot, key=_age)[1:]:
+            for process in sorted(slot, key=_age)[1:keep]:
                 self.end(process, "reload")
 
     def bring_down_old(self) -> bool:
