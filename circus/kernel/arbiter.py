@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from circus.exc import AlreadyExist, CircusError, MessageError
+from circus.exc import AlreadyExist, CircusError, MessageError, SpawnError
 from circus.kernel.context import Context
 from circus.kernel.intents import Intent
 from circus.kernel.journal import RING_SIZE, Journal
@@ -127,7 +127,8 @@ class Arbiter:
         """Restart watchers, from high priority to low; all of them: with what the configuration file holds now."""
         self._refuse_when_quitting()
         if watchers is None and self.reloader is not None:
-            return self._tasks.run("restart", self.reloader.restart)
+            # It claims them now: who decides over one of them while this waits for its turn comes after it.
+            return self._tasks.run("restart", functools.partial(self.reloader.restart, Operation(self.in_order())))
         watchers = self.in_order() if watchers is None else watchers
         if len(watchers) == 1:
             return watchers[0].restart()
@@ -283,7 +284,10 @@ class Arbiter:
 
     def _notify_address(self) -> str:
         if self._notify is None:
-            self._notify = NotifySocket(self.loop, None, self._on_notify)
+            try:
+                self._notify = NotifySocket(self.loop, None, self._on_notify)
+            except OSError as error:
+                raise SpawnError("resources", f"no socket for readiness messages: {error.strerror}") from None
         return self._notify.address
 
     def _on_notify(self, pid: int, message: dict[str, str]) -> None:

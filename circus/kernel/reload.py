@@ -69,13 +69,13 @@ class Reloader:
             log.info("reloadconfig: %s", "; ".join(plan.describe()))
             return {"steps": plan.describe()}
 
-    async def restart(self) -> dict[str, Any]:
+    async def restart(self, everything: Operation) -> dict[str, Any]:
         """Stop everything, take over what the file holds now, and start everything."""
         async with self._lock:
             new = await self._read()
             plan = self._plan(new)
             change = self._prepare(self.config.circus, new.circus)
-            overtaken = await self._stop_all()
+            overtaken = await self._stop_all(everything)
             await self._remove(plan.remove)
             for settings in new.watchers:
                 watcher = self._arbiter.watchers.get(settings.name.lower())
@@ -122,7 +122,7 @@ class Reloader:
         """Return what failed, and the watchers over which somebody else has decided meanwhile."""
         watchers = self._arbiter.watchers
         to_run = [watcher for watcher in watchers.values() if _is_to_run(watcher)]
-        overtaken = await self._stop_all() if plan.restart_all else set()
+        overtaken = await self._stop_all(Operation(self._arbiter.in_order())) if plan.restart_all else set()
         starting = [watcher for watcher in to_run if watcher not in overtaken] if plan.restart_all else []
         resized = []
         await self._remove(plan.remove)
@@ -170,9 +170,8 @@ class Reloader:
         await operation.ascend(Watcher.restart, warmup_delay)
         return operation.overtaken()
 
-    async def _stop_all(self) -> set[Watcher]:
+    async def _stop_all(self, operation: Operation) -> set[Watcher]:
         """Stop every watcher; return those over which somebody else has decided meanwhile."""
-        operation = Operation(self._arbiter.in_order())
         await operation.descend(Watcher.stop)
         return operation.overtaken()
 
