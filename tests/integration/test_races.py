@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -226,7 +227,8 @@ def test_commands_at_random(circusd: Circusd, seed: int) -> None:
             talker.send(command, **properties)
             if chance.random() < 0.1:
                 for pid in circusd.descendants()[:2]:
-                    os.kill(pid, signal.SIGKILL)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
         talker.send("set", name="a", options={"numprocesses": 3})
         talker.send("stop", name="b", waiting=True)
         talker.send("stop", name="c", waiting=True)
