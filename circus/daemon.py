@@ -95,6 +95,7 @@ class Daemon:
             arbiter.create(watcher)
         self._router.serve(self._dispatcher.handle)
         arbiter.start_up(self._on_started)
+        arbiter.sweep()
 
     def run(self) -> int:
         """Serve until the end; return the status with which the program should exit."""

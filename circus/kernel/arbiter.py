@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import fnmatch
 import functools
 import logging
-import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +12,7 @@ from circus.exc import AlreadyExist, CircusError, MessageError, SpawnError
 from circus.kernel.context import Context
 from circus.kernel.intents import Intent
 from circus.kernel.journal import RING_SIZE, Journal
+from circus.kernel.matching import matching
 from circus.kernel.notify import NotifySocket
 from circus.kernel.order import Act, Operation, by_priority
 from circus.kernel.orphans import Orphans
@@ -53,6 +52,7 @@ class Arbiter:
         self.ended: asyncio.Future[None] = loop.create_future()
         """Done when everything has been stopped after :meth:`quit`."""
         self._leaving: list[Watcher] = []
+        self._sweeping: asyncio.TimerHandle | None = None
         self._quitting: Intent | None = None
         self._grace: float | None = None
         self._tasks = Tasks(loop, self.journal, self._on_defect)
@@ -78,22 +78,7 @@ class Arbiter:
 
         ``method`` is simple, glob or regex (anchored at the start only). Raise ``MessageError`` if there is none.
         """
-        wanted = pattern.lower()
-        if method == "simple":
-            names = [name for name in self.watchers if name == wanted]
-        elif method == "glob":
-            names = [name for name in self.watchers if fnmatch.fnmatchcase(name, wanted)]
-        elif method == "regex":
-            try:
-                expression = re.compile(wanted)
-            except (re.error, OverflowError, RecursionError) as error:
-                raise MessageError(f"{pattern!r} is not a regular expression: {error}") from None
-            names = [name for name in self.watchers if expression.match(name)]
-        else:
-            raise MessageError(f"unknown match method {method}")
-        if not names:
-            raise MessageError(f"program {pattern} not found")
-        return by_priority(self.watchers[name] for name in names)
+        return by_priority(self.watchers[name] for name in matching(self.watchers, pattern, method))
 
     # What is wanted of many.
 
@@ -175,25 +160,22 @@ class Arbiter:
         if key in self.watchers:
             raise AlreadyExist(f"{settings.name!r} already exist")
         watcher = self.watchers[key] = Watcher(self._context, settings)
+        watcher.predecessor = next((other for other in self._leaving if other.name.lower() == key), None)
         return watcher
 
     def add(self, settings: WatcherSettings, start: bool = False) -> Intent:
-        """Make a watcher by command, and start it if that is wanted: after an earlier one of that name is gone."""
+        """Make a watcher by command, and start it if that is wanted."""
         watcher = self.create(settings)
         watcher.publish("add")
         if not start:
             return self._done("add")
-        token = watcher.claim()
+        started = watcher.start()
 
-        async def start_when_free() -> dict[str, Any]:
-            for other in [other for other in self._leaving if other.name.lower() == settings.name.lower()]:
-                await other.stop().settled()
-            if watcher.claimed != token:
-                return {"superseded": True}
-            result = await watcher.start().wait()
+        async def reply() -> dict[str, Any]:
+            result = await started.wait()
             return dict(result.get("info") or {"superseded": True})
 
-        return self._tasks.run("add", start_when_free)
+        return self._tasks.run("add", reply)
 
     def remove(self, watcher: Watcher, nostop: bool = False) -> Intent:
         """Take a watcher away, after its processes have been stopped; with ``nostop`` they live on."""
@@ -209,6 +191,9 @@ class Arbiter:
             await operation.descend(Watcher.stop)
             self._leaving.remove(watcher)
             self._context.orphans.forget(watcher)
+            for successor in [other for other in self.watchers.values() if other.predecessor is watcher]:
+                successor.predecessor = None
+                successor.wake()
 
         return self._tasks.operate("remove", operation, leave)
 
@@ -240,8 +225,17 @@ class Arbiter:
         for watcher in [*self.watchers.values(), *self._leaving]:
             watcher.hurry(seconds)
 
+    def sweep(self) -> None:
+        """Look for whatever no signal has told of, and again each ``check_delay`` seconds; 0 or less: never."""
+        if self.check_delay > 0:
+            self.reaper.drain()
+            self._context.queue.wake(self._context.orphans)
+            self._sweeping = self.loop.call_later(self.check_delay, self.sweep)
+
     def close(self) -> None:
         """Let go of what the kernel holds open."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         self._tasks.cancel()
         if self._notify is not None:
             self._notify.close()

@@ -93,8 +93,10 @@ def spawn_failed(watcher: Watcher, slot: Slot, error: SpawnError) -> None:
 
 
 def fail_reload(watcher: Watcher, reason: str) -> None:
-    """The new processes did not come up: keep the old ones."""
+    """The new processes did not come up: keep the old ones, and what they were started with."""
     watcher.goal.keep_old()
+    if watcher.unproven is not None:
+        watcher.settings, watcher.unproven = watcher.unproven, None
     watcher.failure = f"reload failed, the old processes stay: {reason}"
     log.error("%s: %s", watcher.name, watcher.failure)
     watcher.publish("reload_failed", reason=reason)

@@ -6,7 +6,7 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-from circus.kernel import states, tree
+from circus.kernel import states, tree, waiting
 from circus.kernel.orphans import kill_quietly
 from circus.kernel.remains import REPEAT, UNKILLABLE_AFTER
 
@@ -48,7 +48,7 @@ def expire(watcher: Watcher, process: Process, now: float) -> None:
         return
     process.kills += 1
     if process.kills == UNKILLABLE_AFTER:
-        watcher.report_unkillable([process.pid])
+        waiting.fail_unkillable(watcher, [process.pid])
 
 
 def _kill_tree(watcher: Watcher, process: Process) -> None:

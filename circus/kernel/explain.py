@@ -88,8 +88,11 @@ def _explain_process(process: Process, exits: list[dict[str, Any]]) -> dict[str,
 
 def _blockers(watcher: Watcher) -> list[dict[str, Any]]:
     """Say which processes keep a stop, a restart or a start from being done."""
-    blockers = []
+    blockers: list[dict[str, Any]] = []
     now = watcher.now()
+    if watcher.predecessor is not None:
+        left = [*watcher.predecessor.processes, *watcher.predecessor.remains.pids]
+        blockers += [{"pid": pid, "why": "is of the removed watcher of that name", "sigkill_in": None} for pid in left]
     for process in watcher.processes.values():
         if process.dying and process.deadline is not None:
             what = "survives SIGKILL" if process.state == states.KILLING else "has not obeyed its stop signal yet"

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     import asyncio
 
 
+LARGEST_SUBSCRIPTION = 64 << 10
+"""Bytes after which libzmq cuts a subscriber off: nobody subscribes to a topic of that length."""
+
+
 class Publisher:
     """Sends events to whoever has subscribed. Nothing is encoded while nobody has."""
 
@@ -20,6 +24,7 @@ class Publisher:
         self._topics: set[bytes] = set()
         self._socket = context.socket(zmq.XPUB)
         self._socket.linger = 0
+        self._socket.set(zmq.MAXMSGSIZE, LARGEST_SUBSCRIPTION)
         self._bound = False
 
     @property

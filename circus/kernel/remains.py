@@ -6,7 +6,7 @@ import logging
 import signal
 from typing import TYPE_CHECKING, Final
 
-from circus.kernel import tree
+from circus.kernel import tree, waiting
 from circus.kernel.orphans import kill_quietly, wid_of
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Remains:
             remnant.kills += 1
             remnant.deadline = now + REPEAT
             if remnant.kills == UNKILLABLE_AFTER:
-                self._watcher.report_unkillable(sorted(remnant.pids))
+                waiting.fail_unkillable(self._watcher, sorted(remnant.pids))
 
     def next_deadline(self) -> float | None:
         """Return when to look again, in monotonic seconds."""

@@ -51,4 +51,4 @@ class Signals:
             pass
         pending, self._pending = self._pending, []
         for number in pending:
-            self._handlers[number]()
+            self._loop.call_soon(self._handlers[number])

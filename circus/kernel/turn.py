@@ -42,7 +42,7 @@ def take(watcher: Watcher, until: float) -> None:
 def _wanted(watcher: Watcher) -> Wanted:
     goal, settings = watcher.goal, watcher.settings
     return Wanted(
-        goal.up,
+        goal.up and watcher.predecessor is None,
         watcher.count,
         goal.generation,
         goal.floor,
@@ -75,6 +75,7 @@ def _advance(watcher: Watcher) -> None:
             _stopped(watcher)
     elif goal.rollout and _is_rolled_out(watcher):
         goal.rollout = ""
+        watcher.unproven = None
         log.info("%s reloaded", watcher.name)
         watcher.publish("reload")
     if goal.up and goal.start_pending and not goal.rollout and waiting.is_complete(watcher):

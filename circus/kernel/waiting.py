@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from circus.kernel import states
-from circus.kernel.intents import ATTEMPT, KILL, RESIZE, START, STOP, Intent, changes, conflicts
+from circus.kernel.intents import ATTEMPT, KILL, RESIZE, RESTART, START, STOP, Intent, changes, conflicts
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from circus.kernel.watcher import Watcher
+
+
+log = logging.getLogger("circus")
 
 
 def accept(watcher: Watcher, intent: Intent) -> None:
@@ -26,6 +30,15 @@ def fail(watcher: Watcher, kinds: Collection[str], reason: str) -> None:
     for intent in watcher.intents:
         if intent.kind in kinds:
             intent.fail(f"{watcher.name}: {reason}")
+
+
+def fail_unkillable(watcher: Watcher, pids: list[int]) -> None:
+    """Tell that processes survive SIGKILL, and release whoever waits for their end."""
+    survivors = ", ".join(map(str, pids))
+    reason = f"SIGKILL does not end {survivors}: the system holds them (ps shows in which state)"
+    log.error("%s: %s", watcher.name, reason)
+    watcher.publish("unkillable", pids=pids)
+    fail(watcher, (STOP, RESTART, KILL), reason)
 
 
 def settle(watcher: Watcher) -> None:

@@ -55,6 +55,10 @@ class Watcher:
         """Counts the decisions over it; a longer operation on many leaves it alone once this has moved on."""
         self.restarts = 0
         """How many processes were replaced because they ended by themselves."""
+        self.predecessor: Watcher | None = None
+        """A watcher of the same name that was removed and is not gone yet: until then nothing is started."""
+        self.unproven: WatcherSettings | None = None
+        """The settings before a change whose processes have not come up yet."""
         self.last_spawn = float("-inf")
         self.timer: asyncio.TimerHandle | None = None
         context.orphans.register(self)
@@ -105,6 +109,7 @@ class Watcher:
         """Bring it down, with everything that its processes started."""
         self.goal.down()
         self.failure = ""
+        self.unproven = None
         return self._decide(STOP)
 
     def restart(self) -> Intent:
@@ -144,10 +149,12 @@ class Watcher:
     def set_options(self, options: Mapping[str, Any]) -> Intent:
         """Change options; each takes effect. Raise ``MessageError``, with nothing changed, if one of them is wrong."""
         self._refuse_when_closing()
-        self.settings, effects = self.settings.with_options(options)
+        before = self.settings
+        self.settings, effects = before.with_options(options)
         for key in options:
             self.publish("updated", option=key)
         if "reload" in effects and self.goal.up:
+            self.unproven = self.unproven or before
             return self._accept_replacement(sequential=False)
         return self.resize()
 
@@ -238,14 +245,6 @@ class Watcher:
         except OSError as error:
             log.error("%s: signal %d to process %d failed: %s", self.name, signum, pid, error)
 
-    def report_unkillable(self, pids: list[int]) -> None:
-        """Tell that processes survive SIGKILL, and release whoever waits for their end."""
-        survivors = ", ".join(map(str, pids))
-        reason = f"SIGKILL does not end {survivors}: the system holds them (ps shows in which state)"
-        log.error("%s: %s", self.name, reason)
-        self.publish("unkillable", pids=pids)
-        waiting.fail(self, (STOP, RESTART, KILL), reason)
-
     def _decide(self, kind: str) -> Intent:
         """Accept what says whether it is to run. A change of options or of the number of processes does not."""
         self.claim()
@@ -264,10 +263,12 @@ class Watcher:
         return self._accept(RELOAD)
 
     def _begin_fresh(self) -> None:
+        self.unproven = None
         self.goal.fresh(after_stop=bool(self.processes or self.remains.anything))
         self._forgive()
 
     def _forgive(self) -> None:
+        """Forget failures: somebody asked for a fresh try."""
         self.failure = ""
         for slot in self.slots.values():
             slot.forgive()

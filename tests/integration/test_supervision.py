@@ -456,3 +456,27 @@ time.sleep(300)
     wait_until(lambda: circusd.ok("status", name="later")["status"] == "active", "the next level has started")
     assert circusd.ok("status", name="w")["status"] == "active"
     assert circusd.ok("explain", name="w")["processes"][0]["status_text"] == "serving"
+
+
+def test_a_set_whose_processes_do_not_come_up_is_taken_back(circusd: Circusd) -> None:
+    circusd.start(f"[watcher:w]\n{SLEEP}\nnumprocesses = 2")
+    before = circusd.wids("w")
+    reply = circusd.call("set", name="w", options={"cmd": "/nowhere/program", "graceful_timeout": 7}, waiting=True)
+    assert reply["status"] == "error"
+    assert "/nowhere/program" in reply["reason"]
+    assert circusd.wids("w") == before
+    options = circusd.ok("options", name="w")["options"]
+    assert (options["cmd"], options["graceful_timeout"]) == ("sleep 300", 30)
+    os.kill(before[1], signal.SIGKILL)
+    wait_until(lambda: circusd.wids("w").get(1, before[1]) != before[1], "a replacement with what worked before")
+
+
+def test_a_new_watcher_waits_for_the_end_of_a_removed_one_of_its_name(circusd: Circusd) -> None:
+    circusd.start(f"[watcher:w]\n{STUBBORN}\ngraceful_timeout = 1")
+    (old,) = circusd.pids("w")
+    circusd.ok("rm", name="w", waiting=False)
+    circusd.ok("add", name="w", cmd="sleep 300", start=True, waiting=False)
+    assert circusd.pids("w") == []
+    assert circusd.ok("explain", name="w")["blocked_by"][0]["pid"] == old
+    circusd.wait_for_pids("w", 1)
+    assert not is_alive(old)

@@ -1,0 +1,35 @@
+"""The arbiter on a loop of its own, without what circusd puts around it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+from circus.config.schema import WatcherSettings
+from circus.kernel.arbiter import Arbiter
+from tests.support import DEADLINE
+
+
+def test_the_sweep_collects_what_no_signal_told_of() -> None:
+    """Nothing listens to SIGCHLD here, so that only the sweep can notice a death."""
+
+    async def scenario() -> None:
+        arbiter = Arbiter(asyncio.get_running_loop())
+        watcher = arbiter.create(WatcherSettings(name="w", cmd="sleep 300"))
+        await watcher.start().wait()
+        (pid,) = watcher.pids()
+        arbiter.check_delay = 0.05
+        arbiter.sweep()
+        replaced = asyncio.Event()
+        arbiter.journal.subscribe(lambda topic, data: replaced.set() if topic.endswith(".spawn") else None)
+        os.kill(pid, signal.SIGKILL)
+        async with asyncio.timeout(DEADLINE):
+            await replaced.wait()
+        assert pid not in watcher.pids()
+        arbiter.quit()
+        await arbiter.ended
+        assert watcher.pids() == []
+        arbiter.close()
+
+    asyncio.run(scenario())
