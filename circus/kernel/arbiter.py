@@ -19,6 +19,7 @@ from circus.kernel.orphans import Orphans
 from circus.kernel.reaper import Reaper
 from circus.kernel.reload import Reloader, no_configuration
 from circus.kernel.runqueue import Actor, RunQueue
+from circus.kernel.strangers import GRACE
 from circus.kernel.tasks import Tasks
 from circus.kernel.watcher import Watcher
 
@@ -207,6 +208,9 @@ class Arbiter:
 
             async def end() -> dict[str, Any]:
                 await quitting.settled()
+                orphans = self._context.orphans
+                orphans.turn(0)
+                await orphans.strangers.end(GRACE if self._grace is None else self._grace)
                 await asyncio.sleep(REPLY_TIME)
                 self.ended.set_result(None)
                 return {}

@@ -7,8 +7,8 @@ import signal
 from typing import TYPE_CHECKING
 
 from circus.kernel import states, tree, waiting
-from circus.kernel.orphans import kill_quietly
 from circus.kernel.remains import REPEAT, UNKILLABLE_AFTER
+from circus.launch.syscalls import kill_all
 
 if TYPE_CHECKING:
     from circus.kernel.process import Process
@@ -34,7 +34,7 @@ def begin(
     watcher.send(process.pid, process.stop_signal)
     watcher.publish("kill", process_pid=process.pid, wid=process.wid, signum=process.stop_signal)
     for pid in children:
-        kill_quietly({pid}, process.stop_signal)
+        kill_all([pid], process.stop_signal)
         watcher.publish("kill", process_pid=pid, wid=process.wid, signum=process.stop_signal)
 
 
@@ -52,11 +52,7 @@ def expire(watcher: Watcher, process: Process, now: float) -> None:
 
 
 def _kill_tree(watcher: Watcher, process: Process) -> None:
-    pids = {process.pid, *tree.descendants(process.pid)}
-    for orphan in watcher.context.orphans.of(process.mark):
-        pids.add(orphan)
-        pids.update(tree.descendants(orphan))
-    kill_quietly(pids, signal.SIGKILL)
+    kill_all(tree.families([process.pid, *watcher.context.orphans.of(process.mark)]), signal.SIGKILL)
 
 
 def send_signal(

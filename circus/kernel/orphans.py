@@ -8,10 +8,10 @@ environment is known by its session, or because it was seen among the descendant
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Final
 
 from circus.kernel import tree
+from circus.kernel.strangers import Strangers
 
 if TYPE_CHECKING:
     import asyncio
@@ -43,7 +43,7 @@ class Orphans:
         self._ended: dict[int, str] = {}
         self._kin: dict[int, tuple[float, str]] = {}
         self._adopted: dict[int, str] = {}
-        self._strangers: set[int] = set()
+        self.strangers = Strangers()
 
     def register(self, watcher: Watcher) -> None:
         """Let a watcher hear of its orphans."""
@@ -78,7 +78,7 @@ class Orphans:
 
     def stranger_died(self, pid: int, exit_code: int) -> None:
         """Note that a child which nobody spawned was reaped. It may have left others in turn."""
-        self._strangers.discard(pid)
+        self.strangers.died(pid)
         mark = self._adopted.pop(pid, None)
         if mark is None:
             return
@@ -97,10 +97,12 @@ class Orphans:
         found: dict[int, dict[str, set[int]]] = {}
         for pid in self._orphan_pids():
             mark = self._identify(pid)
-            if mark is None and tree.is_starting(pid):
+            if mark is None and self.strangers.is_starting(pid):
                 self._loop.call_later(LOOK_AGAIN, self._queue.wake, self)
             elif mark is None:
-                self._strangers.add(pid)
+                self.strangers.add(pid)
+            elif _watcher_ident(mark) not in self._watchers:
+                self.strangers.spare(pid)  # its watcher has given it away
             elif mark not in self._live:
                 found.setdefault(_watcher_ident(mark), {}).setdefault(mark, set()).add(pid)
         unswept, self._unswept = self._unswept, set()
@@ -112,13 +114,12 @@ class Orphans:
         self._forget_ended({mark for marks in found.values() for mark in marks})
 
     def _orphan_pids(self) -> list[int]:
-        return [pid for pid in tree.own_children(self.reaper.watched) if pid not in self._strangers]
+        return [pid for pid in tree.own_children(self.reaper.watched) if pid not in self.strangers]
 
     def _identify(self, pid: int) -> str | None:
         mark = self._adopted.get(pid) or self._read_mark(pid)
-        if mark is None or _watcher_ident(mark) not in self._watchers:
-            return None
-        self._adopted[pid] = mark
+        if mark is not None:
+            self._adopted[pid] = mark
         return mark
 
     def _read_mark(self, pid: int) -> str | None:
@@ -145,12 +146,3 @@ def _watcher_ident(mark: str) -> int:
 def wid_of(mark: str) -> int:
     """Return the slot that a mark names."""
     return int(mark.split(".")[2])
-
-
-def kill_quietly(pids: set[int], signum: int) -> None:
-    """Send a signal to each process that is still there."""
-    for pid in pids:
-        try:
-            os.kill(pid, signum)
-        except (ProcessLookupError, PermissionError):
-            continue

@@ -7,7 +7,8 @@ import signal
 from typing import TYPE_CHECKING, Final
 
 from circus.kernel import tree, waiting
-from circus.kernel.orphans import kill_quietly, wid_of
+from circus.kernel.orphans import wid_of
+from circus.launch.syscalls import kill_all
 
 if TYPE_CHECKING:
     from circus.kernel.process import Process
@@ -38,10 +39,7 @@ class Remnant:
 
     def signal(self, pids: set[int], signum: int) -> None:
         """Send a signal to these orphans and to all that they started."""
-        everybody = set(pids)
-        for pid in pids:
-            everybody.update(tree.descendants(pid))
-        kill_quietly(everybody, signum)
+        kill_all(tree.families(pids), signum)
 
 
 class Remains:

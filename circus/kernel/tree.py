@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from typing import Final, TypeVar
 
 _PROC: Final = "/proc"
@@ -54,6 +54,14 @@ def descendants(pid: int) -> list[int]:
                 found[child] = None
                 pending.append(child)
     return list(found)
+
+
+def families(pids: Iterable[int]) -> set[int]:
+    """Return these processes and all that they started."""
+    found = set(pids)
+    for pid in list(found):
+        found.update(descendants(pid))
+    return found
 
 
 def own_children(known: Container[int] = ()) -> list[int]:

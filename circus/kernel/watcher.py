@@ -200,6 +200,7 @@ class Watcher:
         self.context.orphans.forget(self)
         for pid in self.processes:
             self.context.reaper.forget(pid)
+            self.context.orphans.strangers.spare(pid)
         self.processes.clear()
         self.dying.clear()
         self.goal.down()

@@ -6,7 +6,7 @@ import ctypes
 import fcntl
 import os
 import signal
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import cache
 from typing import Final
 
@@ -83,3 +83,12 @@ def util_linux(tool: str, stage: str) -> str:
         if folder.startswith("/") and os.path.isfile(path) and os.access(path, os.X_OK):
             return path
     raise SpawnError(stage, f"the program {tool} is needed to set this and is not in {search}; install util-linux")
+
+
+def kill_all(pids: Iterable[int], signum: int) -> None:
+    """Send a signal to each process that is still there and may be sent one."""
+    for pid in pids:
+        try:
+            os.kill(pid, signum)
+        except (ProcessLookupError, PermissionError):
+            continue

@@ -175,15 +175,26 @@ os.execve(sys.executable, [sys.executable, "-c", deaf % flag], env)
 """
 
 
-UNRECOGNISED = pytest.mark.xfail(
-    strict=True, reason="what forked twice, left its session and cleared its environment before the stop is unknown"
-)
+@pytest.mark.parametrize("how", ["clear", "clear-stay"])
+def test_a_program_that_has_left_every_trace_behind_is_ended_with_circusd(circusd: Circusd, how: str) -> None:
+    """It forked twice, left its session and cleared its environment: nobody can tell which watcher it is from."""
+    cmd = program(circusd, "daemon.py", DAEMON)
+    flag = circusd.folder / "flag"
+    circusd.start(f"[watcher:w]\ncmd = {cmd} {flag} {how}\nrespawn = False\ngraceful_timeout = 0.5")
+    wait_until(lambda: flag.exists() and flag.read_text(), "the daemon runs")
+    pid = int(flag.read_text())
+    try:
+        circusd.ok("stop", name="w")
+        assert is_alive(pid)
+        assert circusd.stop() == 0
+        assert not is_alive(pid)
+        assert f"process {pid} is circusd's child now" in circusd.output()
+    finally:
+        if is_alive(pid):
+            os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize(
-    "how",
-    ["keep-stay", pytest.param("clear", marks=UNRECOGNISED), pytest.param("clear-stay", marks=UNRECOGNISED)],
-)
+@pytest.mark.parametrize("how", ["keep-stay"])
 def test_a_program_that_daemonizes_itself_is_ended_with_its_watcher(circusd: Circusd, how: str) -> None:
     cmd = program(circusd, "daemon.py", DAEMON)
     flag = circusd.folder / "flag"
