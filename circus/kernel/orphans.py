@@ -8,6 +8,7 @@ environment is known by its session, or because it was seen among the descendant
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from circus.kernel import tree
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from circus.kernel.runqueue import RunQueue
     from circus.kernel.watcher import Watcher
 
+_MARK: Final = re.compile(r"[0-9a-f]+(\.[0-9]{1,18}){3}")
 
 LOOK_AGAIN: Final = 0.01
 """Seconds until an orphan whose environment cannot be read yet, as it is between two programs, is looked at again."""
@@ -124,7 +126,8 @@ class Orphans:
 
     def _read_mark(self, pid: int) -> str | None:
         for mark in tree.marks_of(pid).split(","):
-            if mark.startswith(self._boot + "."):
+            # A program may write anything there.
+            if mark.startswith(self._boot + ".") and _MARK.fullmatch(mark):
                 return mark
         session = tree.session_of(pid) or 0
         if session in self._sessions or session in self._ended:

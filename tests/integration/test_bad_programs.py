@@ -284,6 +284,20 @@ def test_a_process_that_dies_at_any_moment_after_its_spawn_is_never_missed(circu
     assert sorted(circusd.wids("w")) == [1, 2, 3, 4, 5]
 
 
+def test_a_program_that_spoils_its_mark_keeps_no_watcher_from_being_stopped(circusd: Circusd) -> None:
+    left = circusd.folder / "left"
+    spoilt = 'CIRCUS_MARK="${CIRCUS_MARK%.*.*.*}.spoilt" setsid sleep 300'
+    (circusd.folder / "spoil").write_text(f"{spoilt} &\necho $! > {left}.new && mv {left}.new {left}\nexec sleep 300\n")
+    circusd.start(f"[watcher:w]\ncmd = /bin/sh {circusd.folder}/spoil\nrespawn = False\n[watcher:other]\n{SLEEP}")
+    wait_until(left.exists, "it has started the other program")
+    wait_until(lambda: b".spoilt" in Path(f"/proc/{int(left.read_text())}/environ").read_bytes(), "its mark is spoilt")
+    os.kill(circusd.pids("w")[0], signal.SIGKILL)
+    circusd.ok("stop", name="w")
+    circusd.ok("stop", name="other")
+    assert "internal error" not in circusd.output()
+    assert circusd.stop() == 0
+
+
 def test_three_hundred_die_at_once(circusd: Circusd) -> None:
     circusd.start(f"[watcher:w]\n{SLEEP}\nnumprocesses = 300\nautostart = False")
     events = circusd.events()
