@@ -162,6 +162,8 @@ import os, sys, time
 flag, how = sys.argv[1:3]
 env = {} if "clear" in how else dict(os.environ)
 if os.fork():
+    while "clear" in how and not os.path.exists(flag):
+        time.sleep(0.01)  # until then it has the mark, by which circusd would know it
     if "stay" in how:
         os.wait()
         time.sleep(300)
