@@ -60,7 +60,7 @@ class Arbiter:
         self._notify: NotifySocket | None = None
         queue = RunQueue(loop, self._on_defect)
         orphans = Orphans(loop, queue, self.journal.boot)
-        self.reaper = orphans.reaper = Reaper(orphans.stranger_died)
+        self.reaper = orphans.reaper = Reaper(orphans.stranger_died, self._on_defect)
         self._context = Context(loop, queue, self.journal, self.reaper, orphans, self._notify_address, self._on_failure)
 
     def get_watcher(self, name: str) -> Watcher:
@@ -277,8 +277,8 @@ class Arbiter:
         name = actor.name if isinstance(actor, Watcher) else "circus"
         log.error("internal error in %s: please report it", name, exc_info=error)
         self.journal.publish(name, "internal-error", error=repr(error))
-        if isinstance(actor, Watcher):
-            self.loop.call_later(RETRY_AFTER_DEFECT, actor.wake)
+        if actor is not None:
+            self.loop.call_later(RETRY_AFTER_DEFECT, self._context.queue.wake, actor)
 
     def _notify_address(self) -> str:
         if self._notify is None:

@@ -12,10 +12,12 @@ class Reaper:
     """The only place that collects children of this process.
 
     ``on_stranger(pid, exit_code)`` hears of a child that nobody watches: an orphan that this process inherited.
+    ``on_defect(None, error)`` hears of what one of those who are told of an end raises.
     """
 
-    def __init__(self, on_stranger: OnExit) -> None:
+    def __init__(self, on_stranger: OnExit, on_defect: Callable[[None, BaseException], None]) -> None:
         self._on_stranger = on_stranger
+        self._on_defect = on_defect
         self.watched: dict[int, OnExit] = {}
         """Whom to tell of the end of which child."""
 
@@ -37,4 +39,7 @@ class Reaper:
             if pid == 0:
                 return
             on_exit = self.watched.pop(pid, self._on_stranger)
-            on_exit(pid, os.waitstatus_to_exitcode(status))
+            try:
+                on_exit(pid, os.waitstatus_to_exitcode(status))
+            except Exception as error:  # a defect there must not leave the other dead uncollected
+                self._on_defect(None, error)
