@@ -60,12 +60,8 @@ def _ended_by_itself(watcher: Watcher, process: Process, slot: Slot, exit_code: 
         if settled_from is None or settled_from > watcher.now():
             fail_reload(watcher, f"new process {process.pid}: {describe_exit(exit_code)} after {lived:.2f} s")
             return
-    if settings.respawn:
-        return
-    if exit_code != 0 and settings.on_failure == "exit":
+    if exit_code != 0 and not settings.respawn and settings.on_failure == "exit":
         give_up(watcher, f"process {process.pid}: {describe_exit(exit_code)}", exit_code)
-    elif not watcher.processes and all(wid in watcher.slots for wid in range(1, watcher.count + 1)):
-        goal.down()
 
 
 def spawn_failed(watcher: Watcher, slot: Slot, error: SpawnError) -> None:

@@ -82,6 +82,8 @@ def _advance(watcher: Watcher) -> None:
         goal.start_pending = False
         log.info("%s started", watcher.name)
         watcher.publish("start")
+    if goal.up and watcher.count and not watcher.processes and _is_over(watcher):
+        goal.down()
     before, watcher.state = (
         watcher.state,
         states.watcher_state(
@@ -94,6 +96,11 @@ def _advance(watcher: Watcher) -> None:
     if watcher.state == states.STOPPED and before != states.STOPPED:
         goal.start_pending = False
         _stopped(watcher)
+
+
+def _is_over(watcher: Watcher) -> bool:
+    """Return whether every process has run, and none is to follow, as ``respawn`` is off."""
+    return all(waiting.is_done(watcher, wid) for wid in range(1, watcher.count + 1))
 
 
 def _stopped(watcher: Watcher) -> None:

@@ -59,10 +59,10 @@ def is_complete(watcher: Watcher) -> bool:
         return False
     filled = {process.wid for process in watcher.processes.values() if process.state == states.RUNNING}
     # From the last one, as slots are filled from the first one on: what is missing is found at once.
-    return all(wid in filled or _is_done(watcher, wid) for wid in range(watcher.count, 0, -1))
+    return all(wid in filled or is_done(watcher, wid) for wid in range(watcher.count, 0, -1))
 
 
-def _is_done(watcher: Watcher, wid: int) -> bool:
+def is_done(watcher: Watcher, wid: int) -> bool:
     """Return whether a slot was filled and may stay empty, as ``respawn`` is off."""
     slot = watcher.slots.get(wid)
     if watcher.settings.respawn or slot is None or slot.filled < max(watcher.goal.floor, 1):

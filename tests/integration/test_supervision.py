@@ -348,6 +348,30 @@ def test_respawn_off(circusd: Circusd) -> None:
     assert circusd.ok("status", name="w")["status"] == "stopped"
 
 
+def test_respawn_off_in_a_second_run_that_warms_up(circusd: Circusd) -> None:
+    circusd.start(
+        "[watcher:w]\ncmd = sleep 0.1\nrespawn = False\nnumprocesses = 2\nwarmup_delay = 0.5\nautostart = False"
+    )
+    events = circusd.events()
+    for run in (1, 2):
+        circusd.ok("start", name="w")
+        events.wait_for("w", "stop", run)
+    assert events.actions("w") == ["spawn", "reap", "spawn", "start", "reap", "stop"] * 2
+
+
+@pytest.mark.parametrize("end", ["kill", "max_age"])
+def test_respawn_off_when_circusd_ends_the_last_process(circusd: Circusd, end: str) -> None:
+    age = "max_age = 1\nmax_age_variance = 0" if end == "max_age" else ""
+    circusd.start(f"[watcher:w]\n{SLEEP}\nrespawn = False\nautostart = False\n{age}")
+    events = circusd.events()
+    circusd.ok("start", name="w")
+    if end == "kill":
+        circusd.ok("kill", name="w", waiting=True)
+    events.wait_for("w", "stop")
+    assert events.actions("w") == ["spawn", "start", "kill", "reap", "stop"]
+    assert circusd.ok("status", name="w")["status"] == "stopped"
+
+
 @pytest.mark.parametrize(("cmd", "status"), [("exit 7", 7), ("kill -9 $$", 137)])
 def test_on_failure_exit_ends_circusd_with_the_code_of_the_program(circusd: Circusd, cmd: str, status: int) -> None:
     circusd.write(
