@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ from circus.launch.syscalls import kill_all
 if TYPE_CHECKING:
     from circus.kernel.process import Process
     from circus.kernel.watcher import Watcher
+
+log = logging.getLogger("circus")
 
 
 def begin(
@@ -31,11 +34,36 @@ def begin(
     descendants = tree.descendants(process.pid)
     process.kin = {pid: tree.start_time(pid) or 0.0 for pid in descendants}
     children = tree.children(process.pid) if settings.stop_children and descendants else []
-    watcher.send(process.pid, process.stop_signal)
-    watcher.publish("kill", process_pid=process.pid, wid=process.wid, signum=process.stop_signal)
+    _signal(watcher, process, process.stop_signal)
     for pid in children:
         kill_all([pid], process.stop_signal)
         watcher.publish("kill", process_pid=pid, wid=process.wid, signum=process.stop_signal)
+
+
+def kill(watcher: Watcher, process: Process, signum: int | None, timeout: float | None) -> None:
+    """End a process as the command ``kill`` does: one that is being ended already gets what the command names too."""
+    if process.live:
+        begin(watcher, process, "kill", signum, timeout)
+        return
+    if timeout is not None and process.state == states.STOPPING and process.deadline is not None:
+        process.deadline = min(process.deadline, watcher.now() + timeout)
+    if signum is not None:
+        _signal(watcher, process, signum)
+
+
+def send(watcher: Watcher, pid: int, signum: int) -> None:
+    """Send a signal; a process that has just gone is no error, another refusal is logged."""
+    try:
+        os.kill(pid, signum)
+    except ProcessLookupError:
+        return
+    except OSError as error:
+        log.error("%s: signal %d to process %d failed: %s", watcher.name, signum, pid, error)
+
+
+def _signal(watcher: Watcher, process: Process, signum: int) -> None:
+    send(watcher, process.pid, signum)
+    watcher.publish("kill", process_pid=process.pid, wid=process.wid, signum=signum)
 
 
 def expire(watcher: Watcher, process: Process, now: float) -> None:

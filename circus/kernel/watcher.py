@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
-import os
 import signal
 import time
 from dataclasses import replace
@@ -25,8 +23,6 @@ if TYPE_CHECKING:
 
     from circus.config.schema import WatcherSettings
     from circus.kernel.context import Context
-
-log = logging.getLogger("circus")
 
 _idents = itertools.count(1)
 
@@ -176,7 +172,7 @@ class Watcher:
         targets = [p for p in self.processes.values() if pid is None or p.pid == pid]
         intent = self._accept(KILL, [process.pid for process in targets])
         for process in targets:
-            ending.begin(self, process, "kill", signum, timeout)
+            ending.kill(self, process, signum, timeout)
         return intent
 
     def attempt(self) -> Intent:
@@ -237,15 +233,6 @@ class Watcher:
         """Publish an event of this watcher."""
         self.context.journal.publish(self.name, action, **data)
 
-    def send(self, pid: int, signum: int) -> None:
-        """Send a signal; a process that has just gone is no error, another refusal is logged."""
-        try:
-            os.kill(pid, signum)
-        except ProcessLookupError:
-            return
-        except OSError as error:
-            log.error("%s: signal %d to process %d failed: %s", self.name, signum, pid, error)
-
     def _decide(self, kind: str) -> Intent:
         """Accept what says whether it is to run. A change of options or of the number of processes does not."""
         self.claim()
@@ -290,7 +277,7 @@ class Watcher:
     def _send_hup(self) -> Intent:
         pids = [process.pid for process in self.live()]
         for pid in pids:
-            self.send(pid, signal.SIGHUP)
+            ending.send(self, pid, signal.SIGHUP)
         self.claim()
         self.publish("reload")
         intent = Intent(RELOAD, self.context.journal.seq, pids)

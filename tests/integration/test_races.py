@@ -89,6 +89,20 @@ def test_a_command_while_a_kill_waits(circusd: Circusd, command: str) -> None:
     assert_no_defect(circusd)
 
 
+@pytest.mark.parametrize("how", [{"signum": "KILL"}, {"graceful_timeout": 0}], ids=["signum", "graceful_timeout"])
+def test_a_kill_hastens_a_stop(circusd: Circusd, how: dict[str, Any]) -> None:
+    circusd.start(f"[watcher:w]\n{STUBBORN}\ngraceful_timeout = 300")
+    (pid,) = circusd.pids("w")
+    with Talker(circusd) as talker:
+        talker.send("stop", name="w", waiting=True)
+        wait_until(lambda: circusd.ok("status", name="w")["status"] == "stopping", "it has its stop signal")
+        talker.send("kill", name="w", pid=pid, **how, waiting=True)
+        replies = talker.replies()
+    assert replies[1] | {"info": None} == replies[1] and replies[2]["status"] == "ok"
+    assert not is_alive(pid)
+    assert circusd.ok("status", name="w")["status"] == "stopped"
+
+
 @pytest.mark.parametrize("command", ["start", "restart", "reload", "reloadconfig", "stop", "restart all"])
 def test_quit_while_something_runs(circusd: Circusd, command: str) -> None:
     watchers = "\n".join(f"[watcher:w{number}]\n{SLEEP}\nnumprocesses = 20\nwarmup_delay = 0.05" for number in range(3))
