@@ -57,6 +57,7 @@ class Orphans:
         self._unswept.discard(watcher.ident)
         self._live = {mark: pid for mark, pid in self._live.items() if _watcher_ident(mark) != watcher.ident}
         self._sessions = {pid: mark for pid, mark in self._sessions.items() if mark in self._live}
+        watcher.remains.forget()
 
     def new_mark(self, watcher: Watcher, wid: int) -> str:
         """Return a mark that no other process ever has. It stands in the environment, so descendants inherit it."""

@@ -67,13 +67,14 @@ class Remains:
         """PIDs that are left."""
         return sorted(pid for remnant in self._remnants.values() for pid in remnant.pids)
 
-    def unkillable(self) -> list[int]:
-        """PIDs that survived SIGKILL again and again."""
-        return sorted(p for r in self._remnants.values() if r.kills >= UNKILLABLE_AFTER for p in r.pids)
-
     def expect(self, process: Process) -> None:
         """A process has died: something of it may be left."""
         self._ended[process.mark] = (process.deadline, bool(process.reason))
+
+    def forget(self) -> None:
+        """Leave everything alone from now on: nobody tells any more which of the PIDs are still theirs."""
+        self._remnants.clear()
+        self._ended.clear()
 
     def died(self, pid: int) -> None:
         """One of the orphans was reaped."""

@@ -300,6 +300,25 @@ def test_rm_may_let_the_processes_live(circusd: Circusd) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+def test_rm_with_nostop_lets_what_a_process_left_behind_live_too(circusd: Circusd) -> None:
+    """It was about to be ended: once nobody watches it, its PID may be another process's at any time."""
+    left = circusd.folder / "left"
+    deaf = "trap '' TERM; "
+    (circusd.folder / "leave").write_text(f"{deaf}sleep 300 &\necho $! > {left}.new && mv {left}.new {left}\n")
+    (circusd.folder / "deaf").write_text(f"{deaf}while :; do sleep 1; done\n")
+    circusd.start(
+        f"[watcher:w]\ncmd = sh {circusd.folder}/leave\nrespawn = False\ngraceful_timeout = 1\n"
+        f"[watcher:deaf]\ncmd = sh {circusd.folder}/deaf"
+    )
+    wait_until(lambda: circusd.ok("explain", name="w")["blocked_by"], "what it left behind is being ended")
+    circusd.ok("rm", name="w", nostop=True)
+    # When this SIGKILL has come, the other would have come before.
+    circusd.ok("kill", name="deaf", graceful_timeout=1.5)
+    pid = int(left.read_text())
+    assert is_alive(pid)
+    os.kill(pid, signal.SIGKILL)
+
+
 def test_add_from_the_command_line(circusd: Circusd) -> None:
     circusd.start(TWO)
     program = circusd.folder / "a.py"
