@@ -112,7 +112,7 @@ class Circusd:
         self.mark = f"test-{uuid.uuid4().hex}"
         self.process: subprocess.Popen[bytes] | None = None
         self.log = self.folder / "circusd.log"
-        self._context: zmq.Context[Any] = zmq.Context()
+        self.context: zmq.Context[Any] = zmq.Context()
         self._events: list[Events] = []
         self._notified: socket.socket | None = None
 
@@ -174,7 +174,7 @@ class Circusd:
 
     def try_call(self, command: str, timeout: float = DEADLINE, **properties: Any) -> dict[str, Any] | None:
         """Send a command; return its reply, or None after the timeout in seconds."""
-        dealer = self._context.socket(zmq.DEALER)
+        dealer = self.context.socket(zmq.DEALER)
         try:
             dealer.connect(self.endpoint)
             dealer.send_json({"command": command, "properties": properties, "id": uuid.uuid4().hex})
@@ -207,7 +207,7 @@ class Circusd:
 
     def events(self) -> Events:
         """Subscribe; the subscription is live when this returns."""
-        events = Events(self._context, self.pubsub_endpoint, self._last_seq)
+        events = Events(self.context, self.pubsub_endpoint, self._last_seq)
         self._events.append(events)
         probe = f"probe-{uuid.uuid4().hex[:8]}"
         self.ok("add", name=probe, cmd="true")
@@ -269,7 +269,7 @@ class Circusd:
             events.close()
         if self._notified is not None:
             self._notified.close()
-        self._context.destroy(linger=0)
+        self.context.destroy(linger=0)
         shutil.rmtree(self.folder, ignore_errors=True)
         return left
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
 import resource
@@ -102,15 +103,11 @@ time.sleep(300)
 
 @contextlib.contextmanager
 def no_descriptors(pid: int) -> Any:
-    """Leave a process without any free descriptor."""
+    """Leave a process without any free descriptor: the limit is the first that is free; those above stay open."""
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-
-    def without_gap() -> int:
-        numbers = sorted(map(int, os.listdir(f"/proc/{pid}/fd")))
-        return len(numbers) if numbers == list(range(len(numbers))) else 0
-
-    used = wait_until(without_gap, "no descriptor below the highest is free")
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (used, before[1]))
+    used = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+    first_free = next(number for number in itertools.count() if number not in used)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (first_free, before[1]))
     try:
         yield
     finally:
@@ -122,8 +119,7 @@ class Line:
     """A connection that is open already, as a client that comes now may not get in."""
 
     def __init__(self, circusd: Circusd) -> None:
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._socket = self._context.socket(zmq.DEALER)
+        self._socket = circusd.context.socket(zmq.DEALER)
         self._socket.connect(circusd.endpoint)
         self.call("list")
 
@@ -135,7 +131,6 @@ class Line:
 
     def close(self) -> None:
         self._socket.close(linger=0)
-        self._context.term()
 
 
 def test_no_more_descriptors(circusd: Circusd) -> None:
@@ -217,8 +212,7 @@ def test_too_many_connections(circusd: Circusd, transport: str) -> None:
     line = Line(circusd)
     hard = resource.prlimit(circusd.process.pid, resource.RLIMIT_NOFILE)[1]
     resource.prlimit(circusd.process.pid, resource.RLIMIT_NOFILE, (open_descriptors(circusd.process.pid) + 10, hard))
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    crowd = [context.socket(zmq.DEALER) for _ in range(60)]
+    crowd = [circusd.context.socket(zmq.DEALER) for _ in range(60)]
     for made in crowd:
         made.connect(circusd.endpoint)
         made.send(b'{"command": "list"}')
@@ -226,7 +220,6 @@ def test_too_many_connections(circusd: Circusd, transport: str) -> None:
     assert line.call("list")["watchers"] == ["w"]
     for made in crowd:
         made.close(linger=0)
-    context.term()
     wait_until(lambda: circusd.try_call("list", 1), "there is room again")
     circusd.ok("restart", name="w")
     line.close()

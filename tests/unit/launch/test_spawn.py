@@ -279,7 +279,9 @@ def test_signals_that_circusd_inherited_ignored_or_blocked() -> None:
         os.waitpid(start("cat /proc/self/status"), 0)
         """
     )
-    assert [int(status_field(output, name), 16) for name in ("SigIgn", "SigBlk")] == [0, 0]
+    # glibc keeps 32 and 33 for itself: nobody can set them, and whoever started this test may have ignored them.
+    reserved = 1 << 31 | 1 << 32
+    assert [int(status_field(output, name), 16) & ~reserved for name in ("SigIgn", "SigBlk")] == [0, 0]
 
 
 def test_handlers_of_circusd_stay_where_they_are() -> None:
