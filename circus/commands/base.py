@@ -69,6 +69,8 @@ class Property:
             value = _from_text(value, self.kind)
         elif self.kind == "boolean" and value in (0, 1):
             value = bool(value)
+        elif self.kind == "number" and isinstance(value, int) and value.bit_length() >= 1024:  # beyond any float
+            value = None
         wrong = not isinstance(value, _KINDS[self.kind]) or (isinstance(value, bool) and self.kind != "boolean")
         if wrong:
             article = _ARTICLES.get(self.kind, f"a {self.kind}")
