@@ -47,7 +47,10 @@ class Signals:
             self._pending.append(number)
 
     def _dispatch(self) -> None:
-        while len(os.read(self._reader, 4096)) == 4096:
+        try:
+            while len(os.read(self._reader, 4096)) == 4096:
+                pass
+        except BlockingIOError:  # what was there has just filled the last read
             pass
         pending, self._pending = self._pending, []
         for number in pending:
