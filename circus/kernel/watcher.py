@@ -95,7 +95,7 @@ class Watcher:
     def start(self) -> Intent:
         """Bring it up: fill every slot that is empty, at once."""
         self._refuse_when_closing()
-        if not self.goal.up:
+        if not self.goal.up or self.successor is not None:
             self._begin_fresh()
         else:
             self._refill()
@@ -119,7 +119,7 @@ class Watcher:
         self._refuse_when_closing()
         if not graceful:
             return self.restart()
-        if not self.goal.up:
+        if not self.goal.up or self.successor is not None:
             self._begin_fresh()
         elif self.settings.send_hup:
             return self._send_hup()
@@ -140,13 +140,18 @@ class Watcher:
         self._refuse_when_closing()
         if count is not None:
             self.settings = replace(self.settings, numprocesses=max(count, 0))
+            if self.successor is not None:
+                self.successor = replace(self.successor, numprocesses=self.settings.numprocesses)
         return self._accept(RESIZE)
 
     def set_options(self, options: Mapping[str, Any]) -> Intent:
         """Change options; each takes effect. Raise ``MessageError``, with nothing changed, if one of them is wrong."""
         self._refuse_when_closing()
         before = self.settings
-        self.settings, effects = before.with_options(options)
+        settings, effects = before.with_options(options)
+        if self.successor is not None:
+            self.successor, _ = self.successor.with_options(options)
+        self.settings = settings
         for key in options:
             self.publish("updated", option=key)
         if "reload" in effects and self.goal.up:

@@ -103,6 +103,23 @@ def test_a_kill_hastens_a_stop(circusd: Circusd, how: dict[str, Any]) -> None:
     assert circusd.ok("status", name="w")["status"] == "stopped"
 
 
+@pytest.mark.parametrize("command", ["start", "reload", "incr", "set"])
+def test_a_command_while_reloadconfig_has_not_come_to_its_watcher(circusd: Circusd, command: str) -> None:
+    watchers = f"[watcher:first]\n{STUBBORN}\ngraceful_timeout = 2\npriority = 1\n[watcher:w]\n{SLEEP}"
+    circusd.start(watchers)
+    circusd.write(watchers.replace("sleep 300", "sleep 301") + "\n[watcher:first]\nmax_retry = 4")
+    more = {"incr": {"nb": 1}, "set": {"options": {"numprocesses": 2}}}.get(command, {})
+    with Talker(circusd) as talker:
+        talker.send("reloadconfig", waiting=True)
+        wait_until(lambda: circusd.ok("status", name="first")["status"] == "stopping", "first is being replaced")
+        talker.send(command, name="w", **more, waiting=True)
+        replies = talker.replies()
+    assert replies[1]["status"] == replies[2]["status"] == "ok"
+    programs = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in circusd.pids("w")]
+    assert programs == [b"sleep\x00301\x00"] * (2 if more else 1)
+    assert circusd.ok("options", name="w")["options"]["numprocesses"] == len(programs)
+
+
 @pytest.mark.parametrize("command", ["start", "restart", "reload", "reloadconfig", "stop", "restart all"])
 def test_quit_while_something_runs(circusd: Circusd, command: str) -> None:
     watchers = "\n".join(f"[watcher:w{number}]\n{SLEEP}\nnumprocesses = 20\nwarmup_delay = 0.05" for number in range(3))
