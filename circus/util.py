@@ -9,7 +9,6 @@ import signal
 _TRUE = frozenset(("yes", "true", "on", "1"))
 _FALSE = frozenset(("no", "false", "off", "0"))
 _POWERS = "KMGTPE"
-_UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 def to_bool(value: object) -> bool:
@@ -22,17 +21,6 @@ def to_bool(value: object) -> bool:
     if text in _FALSE:
         return False
     raise ValueError(f"{value!r} is not a boolean; write one of yes, no, true, false, on, off, 1, 0")
-
-
-def to_size(text: str) -> int:
-    """Read a size in bytes such as ``250M`` (units of 1024: B, K, M, G, T). Raise ``ValueError`` if it is none."""
-    trimmed = text.strip().upper()
-    number = trimmed.rstrip("BKMGT")
-    unit = trimmed[len(number) :]
-    try:
-        return int(float(number) * _UNITS[unit])
-    except (KeyError, ValueError):
-        raise ValueError(f"{text!r} is not a size; write a number with K, M, G or T, such as 250M") from None
 
 
 def to_signum(value: int | str) -> int:

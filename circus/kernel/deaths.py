@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("circus")
 
-NOT_FOUND, NOT_EXECUTABLE = 127, 126
-"""Exit codes that a shell gives to a program that is missing or cannot be run."""
+NOT_FOUND = 127
+"""Exit code that a shell gives to a program that it cannot run."""
 
 
 def reaped(watcher: Watcher, process: Process, exit_code: int) -> None:

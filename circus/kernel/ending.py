@@ -22,22 +22,21 @@ def begin(
     watcher: Watcher, process: Process, reason: str, signum: int | None = None, timeout: float | None = None
 ) -> None:
     """Send the stop signal, and set the deadline for SIGKILL. A process that is being ended already is left to it."""
-    _, action = states.step(process.state, states.STOP)
+    process.state, action = states.step(process.state, states.STOP)
     if action == states.IGNORED:
         return
     settings = watcher.settings
-    process.state = states.STOPPING
     watcher.dying[process.pid] = process
     process.reason = reason
-    process.stop_signal = settings.stop_signal if signum is None else signum
+    stop_signal = settings.stop_signal if signum is None else signum
     process.deadline = watcher.now() + (settings.graceful_timeout if timeout is None else timeout)
     descendants = tree.descendants(process.pid)
     process.kin = {pid: tree.start_time(pid) or 0.0 for pid in descendants}
     children = tree.children(process.pid) if settings.stop_children and descendants else []
-    _signal(watcher, process, process.stop_signal)
+    _signal(watcher, process, stop_signal)
     for pid in children:
-        kill_all([pid], process.stop_signal)
-        watcher.publish("kill", process_pid=pid, wid=process.wid, signum=process.stop_signal)
+        kill_all([pid], stop_signal)
+        watcher.publish("kill", process_pid=pid, wid=process.wid, signum=stop_signal)
 
 
 def kill(watcher: Watcher, process: Process, signum: int | None, timeout: float | None) -> None:

@@ -44,11 +44,6 @@ class Intent:
         """True until it is finished in any way."""
         return self.result is None and self.error is None
 
-    @property
-    def superseded(self) -> bool:
-        """True when a later intent took its place."""
-        return self.result is not None and bool(self.result.get("superseded"))
-
     def finish(self, **result: Any) -> None:
         """Say that what was wanted is so; ``result`` becomes the keys of the reply."""
         if self.pending:

@@ -29,7 +29,6 @@ class Process:
         "started_at",
         "state",
         "status_text",
-        "stop_signal",
         "wid",
     )
 
@@ -45,7 +44,6 @@ class Process:
         self.expires: float | None = None
         self.deadline: float | None = None
         self.reason = ""
-        self.stop_signal = 0
         self.kin: dict[int, float] = {}
         """Descendants seen when the stop began, pid → start time: so those that clear their environment are known."""
         self.kills = 0

@@ -19,16 +19,15 @@ NEW, STARTING, RUNNING, STOPPING, KILLING, GONE, FAILED = (
 )
 STATES: Final = (NEW, STARTING, RUNNING, STOPPING, KILLING, GONE, FAILED)
 
-SPAWNED, SPAWN_FAILED, READY, EXITED, STOP, DEADLINE, KILL = (
+SPAWNED, SPAWN_FAILED, READY, EXITED, STOP, DEADLINE = (
     "spawned",
     "spawn_failed",
     "ready",
     "exited",
     "stop",
     "deadline",
-    "kill",
 )
-EVENTS: Final = (SPAWNED, SPAWN_FAILED, READY, EXITED, STOP, DEADLINE, KILL)
+EVENTS: Final = (SPAWNED, SPAWN_FAILED, READY, EXITED, STOP, DEADLINE)
 
 # What the transition asks for.
 NOTHING, SEND_STOP_SIGNAL, SEND_SIGKILL, REPORT_UNKILLABLE, IGNORED, DEFECT = (
@@ -52,7 +51,7 @@ def _row(state: str, **transitions: tuple[str, str]) -> _Row:
 
 def _ended(state: str) -> _Row:
     """Nothing moves a process that is over; a second exit or a late spawn would be a defect."""
-    ignored = dict.fromkeys((READY, STOP, DEADLINE, KILL), (state, IGNORED))
+    ignored = dict.fromkeys((READY, STOP, DEADLINE), (state, IGNORED))
     return _row(state, **ignored)
 
 
@@ -62,7 +61,6 @@ PROCESS: Final[dict[str, _Row]] = {
         spawned=(STARTING, NOTHING),
         spawn_failed=(FAILED, NOTHING),
         stop=(GONE, NOTHING),
-        kill=(GONE, NOTHING),
     ),
     STARTING: _row(
         STARTING,
@@ -70,7 +68,6 @@ PROCESS: Final[dict[str, _Row]] = {
         exited=(GONE, NOTHING),
         stop=(STOPPING, SEND_STOP_SIGNAL),
         deadline=(STOPPING, SEND_STOP_SIGNAL),
-        kill=(KILLING, SEND_SIGKILL),
     ),
     RUNNING: _row(
         RUNNING,
@@ -78,7 +75,6 @@ PROCESS: Final[dict[str, _Row]] = {
         exited=(GONE, NOTHING),
         stop=(STOPPING, SEND_STOP_SIGNAL),
         deadline=(STOPPING, SEND_STOP_SIGNAL),
-        kill=(KILLING, SEND_SIGKILL),
     ),
     STOPPING: _row(
         STOPPING,
@@ -86,7 +82,6 @@ PROCESS: Final[dict[str, _Row]] = {
         exited=(GONE, NOTHING),
         stop=(STOPPING, IGNORED),
         deadline=(KILLING, SEND_SIGKILL),
-        kill=(KILLING, SEND_SIGKILL),
     ),
     KILLING: _row(
         KILLING,
@@ -94,7 +89,6 @@ PROCESS: Final[dict[str, _Row]] = {
         exited=(GONE, NOTHING),
         stop=(KILLING, IGNORED),
         deadline=(KILLING, REPORT_UNKILLABLE),
-        kill=(KILLING, IGNORED),
     ),
     GONE: _ended(GONE),
     FAILED: _ended(FAILED),

@@ -83,21 +83,10 @@ def session_of(pid: int) -> int | None:
         return None
 
 
-def members_of_session(sid: int) -> list[int]:
-    """Return the processes of a session, zombies too."""
-    return [pid for pid in _all_pids() if session_of(pid) == sid]
-
-
 def start_time(pid: int) -> float | None:
     """Return when a process started, in seconds since the boot: with the pid, its identity. None if it is gone."""
     fields = _stat(pid)
     return int(fields[19]) / _TICKS if fields else None
-
-
-def is_zombie(pid: int) -> bool:
-    """Return whether a process has ended and waits to be collected."""
-    fields = _stat(pid)
-    return bool(fields) and fields[0] in (b"Z", b"X")
 
 
 def is_starting(pid: int) -> bool:
