@@ -9,13 +9,16 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "spawn": ("process_pid, wid", "A process was started; ``time`` is its start."),
     "start": ("", "A start of the watcher is complete."),
     "ready": ("process_pid, wid", "A process of a watcher with ``ready = notify`` said that it is ready."),
-    "kill": ("process_pid, signum", "The stop signal was sent; once more with SIGKILL after the graceful timeout."),
+    "kill": (
+        "process_pid, wid, signum",
+        "The stop signal was sent; once more with SIGKILL after the graceful timeout.",
+    ),
     "reap": (
         "process_pid, exit_code, wid, reason",
         "A dead process was collected. ``exit_code`` is its exit status, or minus the signal's number; ``reason`` is "
         "``exited`` when nobody asked for its end, else stop, restart, reload, resize, kill or max_age.",
     ),
-    "orphan": ("process_pid, pids", "A process died and left others behind, which are being ended."),
+    "orphan": ("wid, pids", "A process died and left others behind, which are being ended."),
     "stop": ("", "A stop of the watcher is complete: every process of it, and all that those started, is gone."),
     "reload": ("", "A graceful reload is complete."),
     "reload_failed": ("reason", "The new processes of a reload did not come up; the old ones stay."),

@@ -1,0 +1,29 @@
+"""The table of events says what the kernel publishes: subscribers and the reference rely on it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import circus
+from circus.events import ACTIONS
+
+KERNEL = Path(circus.__file__).parent / "kernel"
+
+
+def published() -> Iterator[tuple[str, set[str]]]:
+    """Each action that is published somewhere in the kernel, and the keys it is given there."""
+    for path in KERNEL.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "publish":
+                actions = [word.value for word in node.args if isinstance(word, ast.Constant)]
+                if actions:
+                    yield str(actions[0]), {str(keyword.arg) for keyword in node.keywords} - {"time"}
+
+
+def test_every_event_has_the_keys_that_the_table_declares() -> None:
+    declared = {action: set(filter(None, keys.split(", "))) for action, (keys, _) in ACTIONS.items()}
+    found = list(published())
+    assert {action for action, _ in found} == set(declared)
+    assert [(action, keys) for action, keys in found if keys != declared[action]] == []
