@@ -28,6 +28,10 @@ LOOK_AGAIN: Final = 0.01
 """Seconds until an orphan whose environment cannot be read yet, as it is between two programs, is looked at again."""
 
 
+LOOK_AFTER_CRASH: Final = 0.02
+"""Seconds between a crash and the look for what it left behind."""
+
+
 class Orphans:
     """Assigns orphans to the watchers that they come from. An actor: it looks when a child has died."""
 
@@ -40,6 +44,7 @@ class Orphans:
         self._serial = 0
         self._watchers: dict[int, Watcher] = {}
         self._unswept: set[int] = set()
+        self._look_is_due = False
         self._live: dict[str, int] = {}
         self._sessions: dict[int, str] = {}
         self._ended: dict[int, str] = {}
@@ -70,14 +75,22 @@ class Orphans:
         self._sessions[process.pid] = process.mark
 
     def died(self, watcher: Watcher, process: Process) -> None:
-        """Note a process that was reaped; its watcher hears soon what it left behind."""
+        """Note a process that was reaped; its watcher hears soon what it left behind.
+
+        Where somebody waits for its end the look is taken at once, after a crash a moment later: a look at a thousand
+        children takes longer than a replacement, and one look serves all that crash together.
+        """
         self._live.pop(process.mark, None)
         self._sessions.pop(process.pid, None)
         self._ended[process.pid] = process.mark
         for pid, started in process.kin.items():
             self._kin[pid] = (started, process.mark)
         self._unswept.add(watcher.ident)
-        self._queue.wake(self)
+        if process.reason:
+            self._queue.wake(self)
+        elif not self._look_is_due:
+            self._look_is_due = True
+            self._loop.call_later(LOOK_AFTER_CRASH, self._queue.wake, self)
 
     def stranger_died(self, pid: int, exit_code: int) -> None:
         """Note that a child which nobody spawned was reaped. It may have left others in turn."""
@@ -97,6 +110,7 @@ class Orphans:
 
     def turn(self, until: float) -> None:
         """Look once, and tell each watcher that has lost a process what is left of it."""
+        self._look_is_due = False
         found: dict[int, dict[str, set[int]]] = {}
         for pid in self._orphan_pids():
             mark = self._identify(pid)
@@ -111,8 +125,7 @@ class Orphans:
         unswept, self._unswept = self._unswept, set()
         for ident in unswept | found.keys():
             watcher = self._watchers.get(ident)
-            if watcher is not None:
-                watcher.remains.found(found.get(ident, {}))
+            if watcher is not None and watcher.remains.found(found.get(ident, {})):
                 self._queue.wake(watcher)
         self._forget_ended({mark for marks in found.values() for mark in marks})
 

@@ -50,10 +50,14 @@ class Step(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Steps to take now, and the monotonic time at which to compare again (None: when something happens)."""
+    """Steps to take now, and the monotonic time at which to compare again (None: when something happens).
+
+    ``goes_on`` says that another plan is due at once when these steps are taken.
+    """
 
     steps: list[Step]
     wake_at: float | None
+    goes_on: bool
 
 
 class Actual(NamedTuple):
@@ -81,6 +85,11 @@ class _Planner:
         self.occupied = set(actual.occupied)
         if len(live) < len(actual.processes):
             self.occupied.update(process.wid for process in actual.processes if process.state not in LIVE)
+
+    def plan(self) -> Plan:
+        wanted = self.wanted
+        timed = bool(wanted.rollout) or wanted.expiring or wanted.warmup_delay > 0
+        return Plan(self.steps, self.wake_at, bool(self.steps) and (timed or len(self.steps) >= MOST_STEPS))
 
     def wake(self, at: float) -> None:
         if self.wake_at is None or at < self.wake_at:
@@ -219,10 +228,10 @@ def make_plan(wanted: Wanted, actual: Actual, now: float) -> Plan:
     planner = _Planner(wanted, actual, now)
     if not wanted.up:
         planner.end_all("stop")
-        return Plan(planner.steps, None)
+        return planner.plan()
     planner.end_surplus()
     if wanted.rollout == RESTART and planner.bring_down_old():
-        return Plan(planner.steps, None)
+        return planner.plan()
     if wanted.rollout == RELOAD and planner.come_up():
         for process in planner.old():
             planner.end(process, "reload")
@@ -230,4 +239,4 @@ def make_plan(wanted: Wanted, actual: Actual, now: float) -> Plan:
         planner.replace_next_slot()
     planner.end_expired()
     planner.fill()
-    return Plan(planner.steps, planner.wake_at)
+    return planner.plan()

@@ -81,18 +81,24 @@ class Remains:
         for remnant in self._remnants.values():
             remnant.pids.discard(pid)
 
-    def found(self, orphans: dict[str, set[int]]) -> None:
-        """Somebody looked: these are the orphans of this watcher's dead processes, by mark."""
+    def found(self, orphans: dict[str, set[int]]) -> bool:
+        """Take in what a look has found: the orphans of this watcher's dead processes, by mark.
+
+        Return whether that may matter to the watcher: there are some, or something waited for this look.
+        """
+        watcher = self._watcher
+        matters = bool(orphans or self._remnants or self.occupied or watcher.intents or not watcher.up)
         for mark, pids in orphans.items():
             remnant = self._remnants.get(mark) or self._new_remnant(mark, pids)
             fresh = pids - remnant.pids
             remnant.pids = pids
             if fresh:
-                stop_signal = self._watcher.settings.stop_signal
+                stop_signal = watcher.settings.stop_signal
                 remnant.signal(fresh, signal.SIGKILL if remnant.kills else stop_signal)
         for mark in [mark for mark in self._remnants if mark not in orphans]:
             del self._remnants[mark]
         self._ended.clear()
+        return matters
 
     def _new_remnant(self, mark: str, pids: set[int]) -> Remnant:
         watcher = self._watcher

@@ -25,6 +25,7 @@ def take(watcher: Watcher, until: float) -> None:
     _expire(watcher, now)
     _advance(watcher)
     plan = make_plan(_wanted(watcher), _actual(watcher), now)
+    done = 0
     for step in plan.steps:
         if watcher.now() >= until:
             break
@@ -32,7 +33,8 @@ def take(watcher: Watcher, until: float) -> None:
             ending.begin(watcher, step.process, step.reason)
         elif not _fill(watcher, step.wid):
             break
-    if plan.steps:
+        done += 1
+    if done < len(plan.steps) or plan.goes_on:
         watcher.wake()  # the picture has changed: compare again
     _advance(watcher)
     waiting.settle(watcher)
