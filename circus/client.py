@@ -32,12 +32,12 @@ _BUSY_WAIT = 1.0
 
 def make_message(command: str, **props: Any) -> Json:
     """Return the request for a command with its properties."""
-    return {"command": command, "properties": props or {}}
+    return {"command": command, "properties": props}
 
 
 def cast_message(command: str, **props: Any) -> Json:
     """Return the request for a command that gets no reply."""
-    return {"command": command, "msg_type": "cast", "properties": props or {}}
+    return {"command": command, "msg_type": "cast", "properties": props}
 
 
 def make_json(command: str, **props: Any) -> str:

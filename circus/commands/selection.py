@@ -19,14 +19,4 @@ def act(action: str, arbiter: Arbiter, properties: Json) -> Json | Awaitable[Jso
     if properties["name"] is None:
         return accepted(getattr(arbiter, action)(), properties)
     watchers = arbiter.match(properties["name"], properties["match"])
-    if len(watchers) == 1:
-        return accepted(getattr(watchers[0], action)(), properties)
-    intent = getattr(arbiter, action)(watchers)
-    return _without_info(intent.wait()) if properties["waiting"] else accepted(intent, properties)
-
-
-async def _without_info(done: Awaitable[Json]) -> Json:
-    """The process ids are told of one watcher only."""
-    reply = dict(await done)
-    reply.pop("info", None)
-    return reply
+    return accepted(getattr(arbiter, action)(watchers), properties)

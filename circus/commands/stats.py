@@ -75,13 +75,8 @@ async def _of_process(watcher: Watcher, properties: Json) -> Json:
 
 
 def _spawned(watcher: Watcher) -> dict[int, Json]:
-    """What circusd itself knows of the live processes."""
-    live = set(watcher.pids())
-    return {
-        process.pid: {"started": process.started_at, "wid": process.wid}
-        for process in watcher.processes.values()
-        if process.pid in live
-    }
+    """What circusd itself knows of the processes."""
+    return {process.pid: {"started": process.started_at, "wid": process.wid} for process in watcher.processes.values()}
 
 
 async def _infos(spawned: dict[int, Json]) -> dict[int, Json | str]:

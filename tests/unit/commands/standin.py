@@ -81,7 +81,7 @@ class StandInArbiter:
         return list(self.watchers.values()) if pattern == "*" else [self.get_watcher(pattern)]
 
     def start(self, watchers: list[StandInWatcher] | None = None) -> StandInIntent:
-        return StandInIntent(info={"started": [1, 2], "kept": []})
+        return watchers[0].start() if watchers is not None and len(watchers) == 1 else StandInIntent()
 
     stop = restart = start
 

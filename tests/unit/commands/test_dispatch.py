@@ -280,11 +280,6 @@ def test_add_has_the_processes_at_the_top_of_its_reply(ask: Ask) -> None:
     assert (reply["errno"], reply["reason"]) == (5, "'NEW' already exist")
 
 
-def test_several_watchers_have_no_info(ask: Ask) -> None:
-    assert ask("start", name="web", waiting=True)["info"] == {"started": [101], "kept": []}
-    assert "info" not in ask("start", name="*", waiting=True)
-
-
 def test_clients_may_add_a_limited_number_of_watchers() -> None:
     watched = arbiter()
     dispatcher = Dispatcher(watched)
