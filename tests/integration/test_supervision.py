@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import itertools
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -387,6 +390,35 @@ def test_on_failure_exit_after_max_retry(circusd: Circusd) -> None:
     assert circusd.launch().wait(20) == 127
 
 
+def test_a_start_is_over_once_each_slot_was_filled(circusd: Circusd) -> None:
+    circusd.start(
+        """
+        [watcher:w]
+        cmd = sh -c "sleep 0.1; exit 1"
+        numprocesses = 3
+        warmup_delay = 0.3
+        autostart = False
+        """
+    )
+    events = circusd.events()
+    circusd.ok("start", name="w", waiting=True)
+    assert circusd.ok("status", name="w")["status"] == "active"
+    assert events.actions("w").count("start") == 1
+    circusd.ok("restart", name="w", waiting=True)
+    assert circusd.ok("incr", name="w", waiting=True)["numprocesses"] == 4
+    assert events.actions("w").count("start") == 2
+    assert {data["wid"] for topic, data in events.seen if topic == "watcher.w.spawn"} == {1, 2, 3, 4}
+
+
+def test_a_slot_that_comes_back_is_filled_without_respawn_too(circusd: Circusd) -> None:
+    circusd.start(f"[watcher:w]\n{SLEEP}\nrespawn = False\nnumprocesses = 2")
+    (first, _) = circusd.pids("w")
+    circusd.ok("decr", name="w", waiting=True)
+    assert circusd.pids("w") == [first]
+    circusd.ok("incr", name="w", waiting=True)
+    assert set(circusd.wids("w")) == {1, 2}
+
+
 def test_numprocesses_zero_and_resizing(circusd: Circusd) -> None:
     circusd.start(f"[watcher:w]\n{SLEEP}\nnumprocesses = 0")
     assert circusd.ok("status", name="w")["status"] == "active"
@@ -504,3 +536,29 @@ def test_a_new_watcher_waits_for_the_end_of_a_removed_one_of_its_name(circusd: C
     assert circusd.ok("explain", name="w")["blocked_by"][0]["pid"] == old
     circusd.wait_for_pids("w", 1)
     assert not is_alive(old)
+
+
+@contextlib.contextmanager
+def held_by_a_tracer(pid: int) -> Iterator[None]:
+    """Keep a process from being collected: a dead process is its tracer's before it is its parent's."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    seize, detach = 0x4206, 17
+    assert libc.ptrace(seize, pid, None, None) == 0, os.strerror(ctypes.get_errno())
+    try:
+        yield
+    finally:
+        if os.waitpid(pid, os.WNOHANG)[0] == 0:
+            libc.ptrace(detach, pid, None, None)
+
+
+def test_what_survives_sigkill_is_named_and_blocks_nobody(circusd: Circusd) -> None:
+    circusd.start(f"[watcher:w]\n{SLEEP}\ngraceful_timeout = 0.2\n[watcher:other]\n{SLEEP}")
+    (pid,) = circusd.pids("w")
+    with held_by_a_tracer(pid):
+        reply = circusd.call("stop", name="w", waiting=True)
+        assert (reply["status"], reply["errno"]) == ("error", 6)
+        assert str(pid) in reply["reason"]
+        assert circusd.ok("restart", name="other")["info"]["started"]
+        assert circusd.ok("status", name="w")["status"] == "stopping"
+        assert circusd.ok("explain", name="w")["blocked_by"][0]["why"] == "survives SIGKILL"
+    wait_until(lambda: circusd.ok("status", name="w")["status"] == "stopped", "it is gone in the end")
