@@ -33,6 +33,7 @@ class Router:
         self._before = before
         self._handler: Handler | None = None
         self._scheduled = False
+        self._reading = False
         self._socket = context.socket(zmq.ROUTER)
         self._socket.linger = 0
         self._socket.set(zmq.MAXMSGSIZE, LARGEST_FRAME)
@@ -62,25 +63,36 @@ class Router:
 
     def _again(self) -> None:
         # libzmq's descriptor signals edges: after a send, too, whoever does not look misses what has come meanwhile.
-        if not self._scheduled:
+        # A reply that is sent while requests are being read needs no look of its own: the reading goes on.
+        if not self._scheduled and not self._reading:
             self._scheduled = True
             self._loop.call_soon(self._on_readable)
 
     def _on_readable(self) -> None:
         self._scheduled = False
+        self._reading = True
+        try:
+            more = self._read()
+        finally:
+            self._reading = False
+        if more:
+            self._again()
+
+    def _read(self) -> bool:
+        """Handle the requests that have come; return whether there may be more."""
         for _ in range(PER_TURN):
             if self._handler is None:
-                return
+                return False
             try:
                 frames = self._socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
-                return
+                return False
             except zmq.ZMQError as error:
                 log.warning("a request could not be read: %s", error)
                 continue
             self._before()
             self._handle(frames)
-        self._again()
+        return True
 
     def _handle(self, frames: list[bytes]) -> None:
         if len(frames) == 2:
