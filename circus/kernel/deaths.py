@@ -35,6 +35,8 @@ def reaped(watcher: Watcher, process: Process, exit_code: int) -> None:
         watcher.publish("internal-error", error=f"process {process.pid} ended twice")
     slot = watcher.slots[process.wid]
     slot.ended_by_itself = unexpected
+    if process.reason == "resize":
+        slot.filled = 0  # if there is to be such a slot again, it is a new one
     slot.last_exits.append(
         {"time": time.time(), "pid": process.pid, "exit_code": exit_code, "reason": reason, "lived": round(lived, 3)}
     )

@@ -11,6 +11,7 @@ from circus.kernel.intents import ATTEMPT, KILL, RESIZE, RESTART, START, STOP, I
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from circus.kernel.process import Slot
     from circus.kernel.watcher import Watcher
 
 
@@ -52,22 +53,36 @@ def settle(watcher: Watcher) -> None:
 
 
 def is_complete(watcher: Watcher) -> bool:
-    """Return whether each slot is filled by a process that runs, and nothing is left to be ended."""
+    """Return whether each slot holds a process that runs, or has held one that ended, and nothing is to be ended."""
     if watcher.remains.occupied:
         return False
     if watcher.dying:
         return False
     filled = {process.wid for process in watcher.processes.values() if process.state == states.RUNNING}
     # From the last one, as slots are filled from the first one on: what is missing is found at once.
-    return all(wid in filled or is_done(watcher, wid) for wid in range(watcher.count, 0, -1))
+    return all(
+        wid in filled or is_done(watcher, wid) or _awaits_retry(watcher, wid) for wid in range(watcher.count, 0, -1)
+    )
 
 
 def is_done(watcher: Watcher, wid: int) -> bool:
     """Return whether a slot was filled and may stay empty, as ``respawn`` is off."""
     slot = watcher.slots.get(wid)
-    if watcher.settings.respawn or slot is None or slot.filled < max(watcher.goal.floor, 1):
+    return not watcher.settings.respawn and slot is not None and _has_run(watcher, slot)
+
+
+def _awaits_retry(watcher: Watcher, wid: int) -> bool:
+    """Return whether the process of a slot was spawned, and ended by itself: what follows is no part of the start."""
+    slot = watcher.slots.get(wid)
+    if slot is None or watcher.settings.ready or slot.spawn_failures or not slot.ended_by_itself:
         return False
-    return not any(process.wid == wid for process in watcher.processes.values())
+    return _has_run(watcher, slot)
+
+
+def _has_run(watcher: Watcher, slot: Slot) -> bool:
+    if slot.filled < max(watcher.goal.floor, 1):
+        return False
+    return not any(process.wid == slot.wid for process in watcher.processes.values())
 
 
 def _is_tried(watcher: Watcher, wid: int) -> bool:
