@@ -90,7 +90,9 @@ def _count(number: int, noun: str) -> str:
 
 def _serve(options: argparse.Namespace) -> int:
     from circus.config import load
+    from circus.launch import syscalls
 
+    syscalls.open_standard_descriptors()
     config = load(options.config, strict=options.strict, check_paths=True)
     report: Report | None = None
     if options.daemon:

@@ -54,6 +54,16 @@ def default_signals() -> None:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
+def open_standard_descriptors() -> None:
+    """Open ``/dev/null`` in place of standard input, output or error where one is closed.
+
+    Otherwise the next file or socket would take its number, and whatever is printed would go there.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+
+
 def cloexec_inherited(keep: Collection[int] = ()) -> None:
     """Mark every descriptor from 3 on, except ``keep``, close-on-exec: what circusd inherited is not its children's."""
     for name in os.listdir("/proc/self/fd"):

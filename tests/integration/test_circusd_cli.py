@@ -489,3 +489,14 @@ def test_as_pid_1_it_can_start_again_in_the_same_folder(container: Circusd) -> N
         assert container.process
         container.process.wait(DEADLINE)
         assert pidfile.exists()
+
+
+def test_closed_standard_descriptors_are_not_taken_by_anything_else(circusd: Circusd) -> None:
+    circusd.write(SLEEP)
+    launch = 'exec "$@" <&- >&- 2>&-'
+    command = ["sh", "-c", launch, "sh", sys.executable, "-m", "circus.cli.circusd", str(circusd.ini)]
+    circusd.process = subprocess.Popen(command, env={**os.environ, "CIRCUS_MARK": circusd.mark})
+    (worker,) = wait_until(lambda: (circusd.try_call("list", name="sleeper") or {}).get("pids"), "it serves")
+    for pid in (circusd.process.pid, worker):
+        assert [os.readlink(f"/proc/{pid}/fd/{number}") for number in range(3)] == ["/dev/null"] * 3
+    assert circusd.stop() == 0
