@@ -17,7 +17,7 @@ def explain(watcher: Watcher) -> dict[str, Any]:
     """Return ``{state, detail, reason, processes, blocked_by}``; all times are seconds since the epoch."""
     slots = [_explain_slot(watcher, wid) for wid in sorted(_wids(watcher))]
     return {
-        "state": watcher.state,
+        "state": watcher.status(),
         "detail": detail(watcher),
         "reason": _reason(watcher),
         "wanted": watcher.count if watcher.up else 0,
@@ -37,7 +37,7 @@ def detail(watcher: Watcher) -> str:
     if watcher.goal.rollout:
         return watcher.goal.rollout
     running = sum(process.live for process in watcher.processes.values())
-    return "degraded" if running < watcher.count and watcher.state == states.ACTIVE else ""
+    return "degraded" if running < watcher.count and watcher.status() == states.ACTIVE else ""
 
 
 def _wids(watcher: Watcher) -> set[int]:
@@ -109,7 +109,7 @@ def _blockers(watcher: Watcher) -> list[dict[str, Any]]:
 def _reason(watcher: Watcher) -> str:
     if watcher.failure:
         return watcher.failure
-    if watcher.state == states.STOPPING:
+    if watcher.status() == states.WATCHER_STOPPING:
         return "a restart brings the old processes down" if watcher.goal.rollout == RESTART else "it is being stopped"
     if not watcher.up:
         return "nobody has started it" if not watcher.goal.generation else _last_words(watcher)

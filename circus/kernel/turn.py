@@ -41,6 +41,16 @@ def take(watcher: Watcher, until: float) -> None:
     _arm(watcher, plan.wake_at)
 
 
+def state_of(watcher: Watcher) -> str:
+    """Return the state that follows from what is wanted and what is at this moment."""
+    return states.watcher_state(
+        up=watcher.goal.up,
+        anything_left=bool(watcher.processes) or watcher.remains.anything,
+        bringing_down=watcher.goal.rollout == RESTART,
+        start_pending=watcher.goal.start_pending,
+    )
+
+
 def _wanted(watcher: Watcher) -> Wanted:
     goal, settings = watcher.goal, watcher.settings
     return Wanted(
@@ -69,7 +79,6 @@ def _expire(watcher: Watcher, now: float) -> None:
 def _advance(watcher: Watcher) -> None:
     """Publish what has come about, and compute the state."""
     goal = watcher.goal
-    anything_left = bool(watcher.processes) or watcher.remains.anything
     if goal.rollout == RESTART:
         old = any(process.generation < goal.floor for process in watcher.processes.values())
         if not old and not watcher.remains.occupied:
@@ -86,15 +95,7 @@ def _advance(watcher: Watcher) -> None:
         watcher.publish("start")
     if goal.up and watcher.count and not watcher.processes and _is_over(watcher):
         goal.down()
-    before, watcher.state = (
-        watcher.state,
-        states.watcher_state(
-            up=goal.up,
-            anything_left=anything_left,
-            bringing_down=goal.rollout == RESTART,
-            start_pending=goal.start_pending,
-        ),
-    )
+    before, watcher.state = watcher.state, state_of(watcher)
     if watcher.state == states.STOPPED and before != states.STOPPED:
         goal.start_pending = False
         _stopped(watcher)

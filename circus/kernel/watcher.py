@@ -45,6 +45,7 @@ class Watcher:
         self.remains = Remains(self)
         self.intents: list[Intent] = []
         self.state = states.STOPPED
+        """The state that its events have told of."""
         self.failure = ""
         """Why it gave up, or why the last reload did not succeed; empty when all is well."""
         self.claimed = 0
@@ -79,8 +80,9 @@ class Watcher:
         return time.monotonic()
 
     def status(self) -> str:
-        """Return ``active``, ``stopped``, ``starting`` or ``stopping``."""
-        return self.state
+        """Return ``active``, ``stopped``, ``starting`` or ``stopping``; every command that was accepted counts."""
+        state = turn.state_of(self)
+        return states.WATCHER_STOPPING if state == states.STOPPED != self.state else state
 
     def pids(self) -> list[int]:
         """PIDs of the processes, in the order in which they were spawned; those that are being ended too."""

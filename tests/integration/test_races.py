@@ -30,22 +30,23 @@ class Talker:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.connect(circusd.endpoint)
-        self.sent = 0
+        self.sent = self.received = 0
 
     def send(self, command: str, **properties: Any) -> None:
         self.sent += 1
         self._socket.send_json({"command": command, "properties": properties, "id": self.sent})
 
     def replies(self, deadline: float = 30.0) -> dict[int, dict[str, Any]]:
-        """Wait for the replies to all that was sent, and return them by the number of their request."""
+        """Wait for the replies to all that was sent since the last time; return them by the number of their request."""
         found: dict[int, dict[str, Any]] = {}
         end = time.monotonic() + deadline
-        while len(found) < self.sent:
+        while self.received < self.sent:
             assert self._socket.poll(max(0, int((end - time.monotonic()) * 1000))), (
-                f"{len(found)} of {self.sent} replies"
+                f"{self.received} of {self.sent} replies"
             )
             reply = json.loads(self._socket.recv())
             found[reply["id"]] = reply
+            self.received += 1
         return found
 
     def close(self) -> None:
@@ -137,6 +138,24 @@ def test_quit_while_something_runs(circusd: Circusd, command: str) -> None:
     assert circusd.process.wait(20) == 0
     assert not circusd.descendants()
     assert_no_defect(circusd)
+
+
+def test_a_status_right_after_a_command_knows_of_it(circusd: Circusd) -> None:
+    circusd.start(f"[watcher:w]\n{SLEEP}\nnumprocesses = 2\n[watcher:down]\n{SLEEP}\nautostart = False")
+    assert circusd.process is not None
+    with Talker(circusd) as talker:
+        talker.send("list")
+        talker.replies()
+        # Both are there to be read when it goes on.
+        circusd.process.send_signal(signal.SIGSTOP)
+        for command, name in (("stop", "w"), ("start", "down")):
+            talker.send(command, name=name)
+            talker.send("explain", name=name)
+            talker.send("status", name=name)
+        circusd.process.send_signal(signal.SIGCONT)
+        replies = talker.replies()
+    assert [replies[number]["status"] for number in (4, 7)] == ["stopping", "starting"]
+    assert [replies[number]["state"] for number in (3, 6)] == ["stopping", "starting"]
 
 
 def test_nothing_is_started_once_circusd_shuts_down(circusd: Circusd) -> None:
