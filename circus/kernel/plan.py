@@ -188,8 +188,7 @@ class _Planner:
                 return
             if not self.is_empty(wid):
                 continue
-            slot = self.actual.slots.get(wid)
-            at = max(earliest, slot.next_try if slot else 0.0)
+            at = max(earliest, self.next_try(wid))
             if at > self.now:
                 self.wake(at)
                 continue
@@ -202,7 +201,13 @@ class _Planner:
         if self.wanted.rollout == RELOAD:
             return list(range(1, self.wanted.number + 1))
         live = self.live
-        return [wid for wid in range(1, self.wanted.number + 1) if wid not in live]
+        empty = [wid for wid in range(1, self.wanted.number + 1) if wid not in live]
+        # One at a time: whoever has waited longest, lest those that die again and again keep the others from a start.
+        return sorted(empty, key=self.next_try) if self.wanted.warmup_delay else empty
+
+    def next_try(self, wid: int) -> float:
+        slot = self.actual.slots.get(wid)
+        return slot.next_try if slot else 0.0
 
     def is_empty(self, wid: int) -> bool:
         processes = self.live.get(wid)

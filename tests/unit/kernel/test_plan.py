@@ -86,6 +86,13 @@ def test_backoff_and_warmup_delay() -> None:
     assert made.wake_at == NOW + 3
 
 
+def test_the_warmup_delay_passes_over_no_slot() -> None:
+    died = [slot(1, next_try=NOW - 2), slot(2, next_try=NOW - 3)]
+    more: dict[str, Any] = {"warmup_delay": 1.0, "last_spawn": NOW - 1}
+    assert steps(plan([], died, count=3, **more)) == [(SPAWN, 3, "")]
+    assert steps(plan([process(3)], died, count=3, **more)) == [(SPAWN, 2, "")]
+
+
 def test_without_respawn_a_slot_is_filled_once() -> None:
     assert steps(plan([], [slot(1), slot(2, filled=0)], respawn=False)) == [(SPAWN, 2, "")]
     assert steps(plan([], [slot(1)], respawn=False, floor=2, generation=2, count=1)) == [(SPAWN, 1, "")]
