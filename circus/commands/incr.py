@@ -25,12 +25,13 @@ class Incr(Command):
 
     def execute(self, arbiter: Arbiter, properties: Json) -> Json | Awaitable[Json]:
         watcher = arbiter.get_watcher(properties["name"])
-        wanted = watcher.settings.numprocesses
-        if watcher.settings.singleton:
+        settings = watcher.next_settings
+        wanted = settings.numprocesses
+        if settings.singleton:
             return {"numprocesses": wanted, "singleton": True}
         wanted = max(0, wanted + self.sign * properties["nb"])
         # The same limits as for set.
-        settings, _ = watcher.settings.with_option("numprocesses", wanted)
+        settings, _ = settings.with_option("numprocesses", wanted)
         return accepted(watcher.resize(settings.numprocesses), properties)
 
     def render(self, reply: Json) -> str:

@@ -185,7 +185,7 @@ class _Before:
     """A watcher before a reload."""
 
     def __init__(self, watcher: Watcher) -> None:
-        self.settings = watcher.successor or watcher.settings
+        self.settings = watcher.next_settings
         self.to_run = _is_to_run(watcher)
 
 

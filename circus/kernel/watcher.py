@@ -66,6 +66,11 @@ class Watcher:
         return self.settings.name
 
     @property
+    def next_settings(self) -> WatcherSettings:
+        """The settings with which it is started next."""
+        return self.successor or self.settings
+
+    @property
     def up(self) -> bool:
         """Whether it is wanted to run."""
         return self.goal.up

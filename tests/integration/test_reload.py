@@ -445,6 +445,22 @@ def test_during_a_slow_stop(circusd: Circusd) -> None:
     assert circusd.pids("a") == a
 
 
+def test_what_is_changed_during_a_slow_replacement_counts(circusd: Circusd) -> None:
+    slow = f"[watcher:slow]\n{DEAF}\ngraceful_timeout = 1.5\n"
+    circusd.start(slow)
+    wait_until((circusd.folder / "deaf").exists, "the trap is set")
+    circusd.write(slow + "send_hup = True\nnumprocesses = 2\n")
+    reload = Later(circusd, "reloadconfig")
+    wait_until(lambda: statuses(circusd)["slow"] == "stopping", "it is under way")
+    circusd.ok("incr", name="slow", waiting=False)
+    circusd.ok("set", name="slow", options={"priority": 7}, waiting=False)
+    reload.join()
+    assert reload.reply["status"] == "ok"
+    wanted = {"numprocesses": 3, "priority": 7, "send_hup": True}
+    assert circusd.ok("get", name="slow", keys=list(wanted))["options"] == wanted
+    circusd.wait_for_pids("slow", 3)
+
+
 def test_a_stop_during_a_restart_of_everything_counts(circusd: Circusd) -> None:
     circusd.start(AB + f"[watcher:slow]\n{DEAF}\ngraceful_timeout = 1.5\npriority = 9\n")
     wait_until((circusd.folder / "deaf").exists, "the trap is set")

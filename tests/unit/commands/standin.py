@@ -28,6 +28,10 @@ class StandInWatcher:
     def name(self) -> str:
         return self.settings.name
 
+    @property
+    def next_settings(self) -> WatcherSettings:
+        return self.settings
+
     def pids(self) -> list[int]:
         return [101, 102]
 
