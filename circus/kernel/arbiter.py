@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from circus.exc import AlreadyExist, CircusError, MessageError, SpawnError
+from circus.exc import AlreadyExist, MessageError, SpawnError
 from circus.kernel.context import Context
 from circus.kernel.intents import Intent
 from circus.kernel.journal import RING_SIZE, Journal
@@ -85,7 +85,7 @@ class Arbiter:
 
     def start(self, watchers: Sequence[Watcher] | None = None) -> Intent:
         """Start watchers in order: one as asked, of several those with ``autostart``, from high priority to low."""
-        self._refuse_when_quitting()
+        self._context.refuse_when_closing()
         if watchers is not None and len(watchers) == 1:
             return watchers[0].start()
         chosen = [watcher for watcher in (watchers or self.in_order()) if watcher.settings.autostart]
@@ -111,7 +111,7 @@ class Arbiter:
 
     def restart(self, watchers: Sequence[Watcher] | None = None) -> Intent:
         """Restart watchers, from high priority to low; all of them: with what the configuration file holds now."""
-        self._refuse_when_quitting()
+        self._context.refuse_when_closing()
         if watchers is None and self.reloader is not None:
             # It claims them now: who decides over one of them while this waits for its turn comes after it.
             return self._tasks.run("restart", functools.partial(self.reloader.restart, Operation(self.in_order())))
@@ -125,7 +125,7 @@ class Arbiter:
         self, watchers: Sequence[Watcher] | None = None, *, graceful: bool = True, sequential: bool = False
     ) -> Intent:
         """Reload watchers, from high priority to low; stopped ones are started."""
-        self._refuse_when_quitting()
+        self._context.refuse_when_closing()
 
         def act(watcher: Watcher) -> Intent:
             return watcher.reload(graceful=graceful, sequential=sequential)
@@ -137,7 +137,7 @@ class Arbiter:
 
     def reload_config(self) -> Intent:
         """Read the configuration file again and apply what changed. Raise ``CircusError`` if there is no file."""
-        self._refuse_when_quitting()
+        self._context.refuse_when_closing()
         if self.reloader is None:
             raise no_configuration()
         return self._tasks.run("reloadconfig", self.reloader.reload)
@@ -156,7 +156,7 @@ class Arbiter:
 
     def create(self, settings: WatcherSettings) -> Watcher:
         """Make a watcher, stopped, and return it. Raise ``AlreadyExist`` if the name is taken in any letter case."""
-        self._refuse_when_quitting()
+        self._context.refuse_when_closing()
         key = settings.name.lower()
         if key in self.watchers:
             raise AlreadyExist(f"{settings.name!r} already exist")
@@ -251,10 +251,6 @@ class Arbiter:
         if self._grace is not None:
             self.loop.call_soon(watcher.hurry, self._grace)
         return intent
-
-    def _refuse_when_quitting(self) -> None:
-        if self._quitting is not None:
-            raise CircusError("circusd is shutting down")
 
     def _ascend(self, kind: str, operation: Operation, act: Act) -> Intent:
         return self._tasks.operate(kind, operation, functools.partial(operation.ascend, act, self.warmup_delay))

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from circus.exc import CircusError
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -30,3 +32,8 @@ class Context:
     """Called with a watcher's name and an exit code when it gave up and ``on_failure = exit``."""
     closing: bool = False
     """True once everything is being stopped for good: nothing is started any more."""
+
+    def refuse_when_closing(self) -> None:
+        """Raise ``CircusError`` once everything is being stopped for good."""
+        if self.closing:
+            raise CircusError("circusd is shutting down")

@@ -8,7 +8,6 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from circus.exc import CircusError
 from circus.kernel import deaths, ending, states, turn, waiting
 from circus.kernel.explain import explain
 from circus.kernel.goal import Goal
@@ -101,7 +100,7 @@ class Watcher:
 
     def start(self) -> Intent:
         """Bring it up: fill every slot that is empty, at once."""
-        self._refuse_when_closing()
+        self.context.refuse_when_closing()
         if not self.goal.up or self.successor is not None:
             self._begin_fresh()
         else:
@@ -117,13 +116,13 @@ class Watcher:
 
     def restart(self) -> Intent:
         """Stop, then start."""
-        self._refuse_when_closing()
+        self.context.refuse_when_closing()
         self._begin_fresh()
         return self._decide(RESTART)
 
     def reload(self, *, graceful: bool = True, sequential: bool = False) -> Intent:
         """Replace each process, without a gap unless ``sequential``; with ``send_hup`` only send SIGHUP."""
-        self._refuse_when_closing()
+        self.context.refuse_when_closing()
         if not graceful:
             return self.restart()
         if not self.goal.up or self.successor is not None:
@@ -144,7 +143,7 @@ class Watcher:
 
     def resize(self, count: int | None = None) -> Intent:
         """Change the number of processes, 0 or more; without a count, only compare with the settings again."""
-        self._refuse_when_closing()
+        self.context.refuse_when_closing()
         if count is not None:
             self.settings = replace(self.settings, numprocesses=max(count, 0))
             if self.successor is not None:
@@ -153,7 +152,7 @@ class Watcher:
 
     def set_options(self, options: Mapping[str, Any]) -> Intent:
         """Change options; each takes effect. Raise ``MessageError``, with nothing changed, if one of them is wrong."""
-        self._refuse_when_closing()
+        self.context.refuse_when_closing()
         before = self.settings
         settings, effects = before.with_options(options)
         if self.successor is not None:
@@ -281,10 +280,6 @@ class Watcher:
             if slot.wid not in alive:
                 slot.forgive()
                 slot.filled = 0
-
-    def _refuse_when_closing(self) -> None:
-        if self.context.closing:
-            raise CircusError("circusd is shutting down")
 
     def _send_hup(self) -> Intent:
         pids = [process.pid for process in self.live()]
