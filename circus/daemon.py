@@ -95,7 +95,6 @@ class Daemon:
             arbiter.create(watcher)
         self._router.serve(self._dispatcher.handle)
         arbiter.start_up(self._on_started)
-        arbiter.sweep()
 
     def run(self) -> int:
         """Serve until the end; return the status with which the program should exit."""
@@ -108,6 +107,8 @@ class Daemon:
         """Let go of the endpoints."""
         if self._discovery is not None:
             self._discovery.close()
+        for timer in self._leaving.values():
+            timer.cancel()
         self.arbiter.close()
         self._router.close()
         self._publisher.close()
@@ -174,6 +175,7 @@ class Daemon:
     def _adopt(self, settings: CircusSettings) -> None:
         self._dispatcher.debug = settings.debug
         self.arbiter.check_delay = settings.check_delay
+        self.arbiter.sweep()
         self.arbiter.multicast_endpoint = settings.multicast_endpoint
         if self._discovery is not None:
             self._discovery.close()

@@ -230,7 +230,12 @@ class Arbiter:
             watcher.hurry(seconds)
 
     def sweep(self) -> None:
-        """Look for whatever no signal has told of, and again each ``check_delay`` seconds; 0 or less: never."""
+        """Look for whatever no signal has told of, and again each ``check_delay`` seconds; 0 or less: never.
+
+        To be called again when ``check_delay`` has changed.
+        """
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         if self.check_delay > 0:
             self.reaper.drain()
             self._context.queue.wake(self._context.orphans)

@@ -389,6 +389,20 @@ def test_the_daemon_itself_changes_too(circusd: Circusd) -> None:
     assert "[circus] event_ring_size: the change counts from the next start" in log.read_text()
 
 
+def test_the_sweep_begins_with_a_check_delay(circusd: Circusd) -> None:
+    circusd.start("", "check_delay = 0")
+    assert circusd.process is not None
+    status = Path(f"/proc/{circusd.process.pid}/status")
+
+    def wakings() -> int:
+        return int(status.read_text().partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+
+    circusd.write("", "check_delay = 0.05")
+    circusd.ok("reloadconfig")
+    before = wakings()
+    wait_until(lambda: wakings() > before + 20, "it looks again and again")
+
+
 def test_a_log_that_cannot_be_opened_changes_nothing(circusd: Circusd) -> None:
     circusd.start(AB, "umask = 027")
     before = all_pids(circusd)
