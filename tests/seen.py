@@ -45,6 +45,16 @@ class Seen:
         return soft, hard
 
 
+def resident(pid: int) -> int:
+    """Return the resident memory of a process, in bytes."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def open_descriptors(pid: int) -> int:
+    """Return how many descriptors a process has open."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
 def look(circusd: Circusd, name: str, comm: str = "sleep") -> Seen:
     """Return the only process of a watcher, once it runs its program."""
     (pid,) = circusd.pids(name)

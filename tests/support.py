@@ -122,6 +122,12 @@ class Circusd:
         self.ini.write_text(head + textwrap.dedent(text))
         return self.ini
 
+    def program(self, name: str, text: str) -> str:
+        """Write a Python program beside the configuration; return the command that runs it."""
+        path = self.folder / name
+        path.write_text(text)
+        return f"{sys.executable} -u {path}"
+
     def launch(self, *arguments: str, env: dict[str, str] | None = None, **options: Any) -> subprocess.Popen[bytes]:
         """Start circusd on the file that was written, and return at once."""
         self._notified = self._notify_socket()
@@ -171,6 +177,12 @@ class Circusd:
     def output(self) -> str:
         """Return what circusd has logged."""
         return self.log.read_text(errors="replace")
+
+    def assert_no_defect(self) -> None:
+        """Fail if circusd has logged what only a defect of its own leads to."""
+        output = self.output()
+        assert "Traceback" not in output, output[-4000:]
+        assert "internal error" not in output, output[-4000:]
 
     def try_call(self, command: str, timeout: float = DEADLINE, **properties: Any) -> dict[str, Any] | None:
         """Send a command; return its reply, or None after the timeout in seconds."""

@@ -23,6 +23,7 @@ from circus.commands.base import Property
 from circus.config.schema import WATCHER
 from circus.events import split_topic
 from circus.protocol import MESSAGE_LIMIT
+from tests.seen import open_descriptors, resident
 from tests.support import Circusd, Events, is_alive, wait_until
 
 SLEEP = "cmd = sleep 300"
@@ -65,17 +66,6 @@ def request(command: str, id: Any = None, **properties: Any) -> bytes:
     return json.dumps({"command": command, "properties": properties, "id": id}).encode()
 
 
-def assert_no_defect(circusd: Circusd) -> None:
-    output = circusd.output()
-    assert "Traceback" not in output, output[-4000:]
-    assert "internal error" not in output, output[-4000:]
-
-
-def resident(pid: int) -> int:
-    """Resident memory in bytes."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
-
-
 GARBAGE = [
     b"",
     b" ",
@@ -107,7 +97,7 @@ def test_what_is_no_json_object_is_answered(circusd: Circusd) -> None:
         found = (reply["status"], reply["errno"], reply["id"], reply["tb"], reply["reason"][:12])
         assert found == ("error", 1, None, None, "json invalid"), (payload[:40], reply)
     assert circusd.ok("list")["watchers"] == ["w"]
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 def test_a_request_without_its_parts_is_answered_with_its_id(circusd: Circusd) -> None:
@@ -126,7 +116,7 @@ def test_a_request_without_its_parts_is_answered_with_its_id(circusd: Circusd) -
         reply = ask(circusd, json.dumps({**message, "id": "x1"}).encode())
         assert (reply["status"], reply["errno"], reply["id"]) == ("error", 3, "x1"), message
         assert reason in reply["reason"], message
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 def test_an_unknown_command(circusd: Circusd) -> None:
@@ -135,7 +125,7 @@ def test_an_unknown_command(circusd: Circusd) -> None:
         reply = ask(circusd, request(name, 5))
         assert (reply["status"], reply["errno"], reply["id"], reply["tb"]) == ("error", 2, 5, None)
         assert reply["reason"] == f"unknown command: {name!r}"
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 def test_letter_case_and_blanks_around_do_not_matter(circusd: Circusd) -> None:
@@ -162,7 +152,7 @@ def test_an_id_that_is_nested_deeply_does_no_harm(circusd: Circusd) -> None:
             assert made.poll(PATIENCE), f"no reply at a depth of {depth}"
             reply = made.recv()
         assert b'"status":"ok"' in reply or b"json invalid" in reply
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 def test_properties_that_are_nested_deeply_do_no_harm(circusd: Circusd) -> None:
@@ -196,7 +186,7 @@ def test_a_request_in_more_frames_is_dropped_with_a_warning(circusd: Circusd) ->
         made.send(request("list", "last"))
         assert receive(made)["id"] == "last"
     assert circusd.output().count("one frame with a JSON object is expected") == 4
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 def test_a_message_beyond_the_limit_is_answered(circusd: Circusd) -> None:
@@ -325,7 +315,7 @@ def test_wrong_types_of_every_property_of_every_command(circusd: Circusd) -> Non
                 assert item.name in reply["reason"] or command == "listen", (command, properties, reply)
     assert circusd.wids("w") == before
     assert circusd.ok("list")["watchers"] == ["w"]
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 def test_a_required_property_that_is_missing_is_named(circusd: Circusd) -> None:
@@ -356,7 +346,7 @@ def test_an_unknown_watcher(circusd: Circusd) -> None:
                 reply = circusd.call(command, **{**required, "name": name, "waiting": waiting})
                 assert (reply["status"], reply["errno"]) == ("error", 3), (command, name, reply)
                 assert reply["reason"] == f"program {name} not found", (command, name, reply)
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 def test_wrong_types_of_every_option(circusd: Circusd) -> None:
@@ -372,7 +362,7 @@ def test_wrong_types_of_every_option(circusd: Circusd) -> None:
                 assert (reply["status"], reply["errno"], reply["tb"]) == ("error", 3, None), (key, value, reply)
     assert circusd.ok("options", name="w")["options"] == before
     assert circusd.ok("list")["watchers"] == ["w"]
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 BIG = 10**30
@@ -441,7 +431,7 @@ def test_extreme_values(circusd: Circusd) -> None:
     assert not faults
     assert circusd.wids("w") == before
     assert circusd.ok("status", name="w")["status"] == "active"
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 def test_an_unknown_signal_is_an_error_and_nothing_is_sent(circusd: Circusd) -> None:
@@ -479,7 +469,7 @@ def test_a_watcher_of_any_name(circusd: Circusd) -> None:
         assert circusd.ok("list")["watchers"] == []
     removed = {name.lower() for name in NAMES}
     wait_until(lambda: removed <= names_in(events, "remove"), "each removal was published")
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 def test_a_name_that_cannot_be_shown_is_refused(circusd: Circusd) -> None:
@@ -491,7 +481,7 @@ def test_a_name_that_cannot_be_shown_is_refused(circusd: Circusd) -> None:
         assert repr(name) in reply["reason"], name
     assert circusd.ok("list")["watchers"] == []
     assert "a" not in {name[:1] for name in names_in(events, "add")}
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 def test_an_empty_name_is_refused(circusd: Circusd) -> None:
@@ -550,7 +540,7 @@ def test_texts_that_the_system_cannot_take(circusd: Circusd) -> None:
             faults.append((cmd, options, reply))
     assert not faults
     assert circusd.ok("status", name="good")["status"] == "active"
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 # Clients without manners.
@@ -590,11 +580,7 @@ def test_replies_that_nobody_reads_cost_nothing(circusd: Circusd) -> None:
         assert len(circusd.wait_for_pids("w", 4)) == 4
         assert resident(circusd.process.pid) - before < 24 << 20
     wait_until(lambda: open_descriptors(circusd.process.pid) <= descriptors, "its connection is gone")
-    assert_no_defect(circusd)
-
-
-def open_descriptors(pid: int) -> int:
-    return len(os.listdir(f"/proc/{pid}/fd"))
+    circusd.assert_no_defect()
 
 
 def test_a_flood_leaves_room_for_others(circusd: Circusd) -> None:
@@ -633,7 +619,7 @@ def test_a_client_that_leaves_while_commands_wait(circusd: Circusd) -> None:
         made.send(request("stop", 1, name="w", waiting=True))
     assert circusd.ok("stop", name="w")["status"] == "ok"
     assert circusd.ok("status")["statuses"] == {"v": "active", "w": "stopped"}
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 def test_a_hundred_clients_at_once(circusd: Circusd) -> None:
@@ -656,7 +642,7 @@ def test_a_hundred_clients_at_once(circusd: Circusd) -> None:
     assert circusd.ok("numprocesses", name="w")["numprocesses"] == 0
     assert circusd.ok("stop", name="w")["status"] == "ok"
     wait_until(lambda: open_descriptors(circusd.process.pid) <= before + 2, "their connections are gone")
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 # Faults of the original that can be met from outside.
@@ -688,7 +674,7 @@ def test_no_command_is_ever_refused_because_another_one_runs(circusd: Circusd) -
     assert circusd.call("reloadconfig")["status"] == "ok"
     assert circusd.call("restart")["status"] == "ok"
     assert circusd.call("reload")["status"] == "ok"
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 def test_a_death_just_before_a_command_has_its_reap(circusd: Circusd) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import zmq
 
+from tests.seen import open_descriptors, resident
 from tests.support import Circusd, is_alive, wait_until
 
 SLEEP = "cmd = sleep 300"
@@ -30,21 +31,6 @@ def wrapper(circusd: Circusd, text: str) -> str:
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
     return str(path)
-
-
-def resident(pid: int) -> int:
-    """Resident memory in bytes."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
-
-
-def open_descriptors(pid: int) -> int:
-    return len(os.listdir(f"/proc/{pid}/fd"))
-
-
-def assert_no_defect(circusd: Circusd) -> None:
-    output = circusd.output()
-    assert "Traceback" not in output, output[-4000:]
-    assert "internal error" not in output, output[-4000:]
 
 
 # Processes.
@@ -88,7 +74,7 @@ def test_no_more_processes(circusd: Circusd) -> None:
     assert set(before) <= set(circusd.pids("w"))
     assert circusd.ok("stop", name="w")["status"] == "ok"
     assert circusd.stop() == 0
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 # Descriptors.
@@ -168,7 +154,7 @@ def test_no_more_descriptors(circusd: Circusd) -> None:
     assert set(others) < set(circusd.pids("w"))
     line.close()
     assert circusd.stop() == 0
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 @pytest.mark.parametrize("way", ["stop", "kill", "quit"])
@@ -224,7 +210,7 @@ def test_too_many_connections(circusd: Circusd, transport: str) -> None:
     circusd.ok("restart", name="w")
     line.close()
     assert circusd.stop() == 0
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 def test_a_start_with_too_few_descriptors_says_so(circusd: Circusd) -> None:
@@ -237,7 +223,7 @@ def test_a_start_with_too_few_descriptors_says_so(circusd: Circusd) -> None:
     circusd.wait_until_ready()
     assert len(circusd.pids("w")) == 1
     assert circusd.stop() == 0
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 # Disk.
@@ -251,7 +237,7 @@ def test_a_log_that_takes_nothing(circusd: Circusd) -> None:
         wait_until(lambda: circusd.pids("w") not in ([], [pid]), "it was replaced")  # noqa: B023
     assert circusd.ok("restart", name="w")["status"] == "ok"
     assert circusd.stop() == 0
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 @needs_root
@@ -277,7 +263,7 @@ def test_a_full_disk_under_the_log(circusd: Circusd) -> None:
     assert "lines of this log could not be written and are lost" in log
     assert log.endswith("w started\n")
     assert circusd.stop() == 0
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 def wrapper_inside(circusd: Circusd, text: str) -> str:
@@ -303,7 +289,7 @@ def test_a_full_disk_under_the_pid_file_and_the_endpoint(circusd: Circusd, optio
     assert "No space left on device" in circusd.output()
     assert str(disk) in circusd.output()
     assert not circusd.descendants()
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 # Leaks.

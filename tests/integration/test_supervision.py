@@ -21,13 +21,6 @@ SLEEP = "cmd = sleep 300"
 STUBBORN = "cmd = sh -c \"trap '' TERM; while :; do sleep 1; done\""
 
 
-def script(circusd: Circusd, name: str, text: str) -> str:
-    """Write a Python program beside the ini file; return the command that runs it."""
-    path = circusd.folder / name
-    path.write_text(text)
-    return f"{sys.executable} -u {path}"
-
-
 def test_the_classic_example(circusd: Circusd) -> None:
     out = circusd.folder / "out"
     circusd.start(
@@ -178,7 +171,7 @@ time.sleep(300)
 
 @pytest.mark.parametrize("how", ["keep", "keep session", "clear", "clear session"])
 def test_stopped_means_that_the_whole_tree_is_gone(circusd: Circusd, how: str) -> None:
-    cmd = script(circusd, "parent.py", GRANDCHILDREN)
+    cmd = circusd.program("parent.py", GRANDCHILDREN)
     flag = circusd.folder / "flag"
     circusd.start(f"[watcher:w]\ncmd = {cmd} {flag} {how}\ngraceful_timeout = 0.5")
     (parent,) = circusd.pids("w")
@@ -445,8 +438,7 @@ def test_stop_children(circusd: Circusd) -> None:
         f"""
         [watcher:w]
         cmd = {
-            script(
-                circusd,
+            circusd.program(
                 "p.py",
                 f'''
 import subprocess, time
@@ -489,8 +481,7 @@ def test_orphans_of_others_are_reaped(circusd: Circusd) -> None:
 
 def test_readiness(circusd: Circusd) -> None:
     go = circusd.folder / "go"
-    cmd = script(
-        circusd,
+    cmd = circusd.program(
         "ready.py",
         f"""
 import os, socket, time
