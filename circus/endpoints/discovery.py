@@ -7,7 +7,7 @@ import json
 import logging
 import socket
 
-_log = logging.getLogger("circus")
+log = logging.getLogger("circus")
 
 # The longest question that is read; what it says does not matter.
 _QUESTION_SIZE = 1024
@@ -52,7 +52,7 @@ def answer(loop: asyncio.AbstractEventLoop, multicast_endpoint: str, endpoint: s
         return Discovery(loop, multicast_endpoint, endpoint)
     except (OSError, ValueError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else str(exc)
-        _log.warning("multicast_endpoint %s: %s; discovery is off", multicast_endpoint, reason)
+        log.warning("multicast_endpoint %s: %s; discovery is off", multicast_endpoint, reason)
         return None
 
 

@@ -79,9 +79,8 @@ class LockFile:
         self._descriptor = -1
 
     def _write(self, temporary: str) -> int:
-        _unlink(
-            temporary
-        )  # left by a process that was killed here and had this PID, as PID 1 in a container has every time
+        # Left by a process that was killed here and had this PID, as PID 1 in a container has every time.
+        _unlink(temporary)
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
