@@ -171,7 +171,7 @@ class _Planner:
             self.end(old[0], "reload")
 
     def end_expired(self) -> None:
-        if not self.wanted.expiring:
+        if not self.wanted.expiring or self.wanted.rollout:  # a rollout replaces the old ones anyway
             return
         for process in self.actual.processes:
             if process.expires is None or process.state not in LIVE:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from circus.exc import CircusError, CommandFailed
+from circus.exc import CircusError, CommandFailed, SpawnError
 from circus.kernel.order import Operation
 from circus.kernel.watcher import Watcher
+from circus.launch.spawn import prepare
 
 if TYPE_CHECKING:
     from circus.config import Config
@@ -45,8 +46,13 @@ class Reloader:
         self._lock = asyncio.Lock()
 
     async def plan(self) -> dict[str, Any]:
-        """Return what :meth:`reload` would do. Raise ``ConfigError`` with every fault of the file."""
-        plan = self._plan(await self._read())
+        """Return what :meth:`reload` would do.
+
+        Raise ``ConfigError`` with every fault of the file, ``CommandFailed`` if a program cannot be started.
+        """
+        new = await self._read()
+        plan = self._plan(new)
+        self._require_startable(new, plan)
         return {**plan.as_dict(), "steps": plan.describe()}
 
     async def reload(self) -> dict[str, Any]:
@@ -57,6 +63,7 @@ class Reloader:
         async with self._lock:
             new = await self._read()
             plan = self._plan(new)
+            self._require_startable(new, plan)
             change = self._prepare(self.config.circus, new.circus)
             before = {key: _Before(watcher) for key, watcher in self._arbiter.watchers.items()}
             failures, overtaken = await self._apply(new, plan)
@@ -107,6 +114,20 @@ class Reloader:
         # What a client has removed is missing, whatever the file said when it was read.
         there = tuple(watcher for watcher in self.config.watchers if watcher.name.lower() in self._arbiter.watchers)
         return diff(replace(self.config, watchers=there), new)
+
+    def _require_startable(self, new: Config, plan: Plan) -> None:
+        """Refuse a file that names a program, a user or a folder that is not there, while everything still runs."""
+        failures = []
+        for settings in new.watchers:
+            watcher = self._arbiter.watchers.get(settings.name.lower())
+            to_run = settings.autostart if watcher is None else _is_to_run(watcher)
+            if to_run and settings.name in (*plan.add, *plan.replace):
+                try:
+                    prepare(settings, 1, mark="")
+                except SpawnError as error:
+                    failures.append(f"{settings.name}: {error}")
+        if failures:
+            raise CommandFailed("nothing was changed: " + "; ".join(failures))
 
     def _take_over(self, new: Config, change: Change) -> None:
         from circus.config.unserved import not_yet_served

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from circus.exc import SpawnError
 from circus.kernel import deaths, ending, states, waiting
+from circus.kernel.intents import RELOAD
 from circus.kernel.plan import END, RESTART, Actual, Wanted, make_plan
 from circus.kernel.process import Process, Slot
 from circus.launch.spawn import spawn
@@ -87,12 +88,14 @@ def _advance(watcher: Watcher) -> None:
     elif goal.rollout and _is_rolled_out(watcher):
         goal.rollout = ""
         watcher.unproven = None
-        log.info("%s reloaded", watcher.name)
-        watcher.publish("reload")
+        _reloaded(watcher)
+        watcher.wake()  # what waited for the end of the rollout
     if goal.up and goal.start_pending and not goal.rollout and waiting.is_complete(watcher):
         goal.start_pending = False
         log.info("%s started", watcher.name)
         watcher.publish("start")
+        if any(intent.kind == RELOAD for intent in watcher.intents):
+            _reloaded(watcher)
     if goal.up and watcher.count and not watcher.processes and _is_over(watcher):
         goal.down()
     before, watcher.state = watcher.state, state_of(watcher)
@@ -104,6 +107,11 @@ def _advance(watcher: Watcher) -> None:
 def _is_over(watcher: Watcher) -> bool:
     """Return whether every process has run, and none is to follow, as ``respawn`` is off."""
     return all(waiting.is_done(watcher, wid) for wid in range(1, watcher.count + 1))
+
+
+def _reloaded(watcher: Watcher) -> None:
+    log.info("%s reloaded", watcher.name)
+    watcher.publish("reload")
 
 
 def _stopped(watcher: Watcher) -> None:

@@ -69,6 +69,7 @@ def prepare(
     lookup = process_lookup(settings, wid, sockets)
     env = environment(settings, lookup, mark, notify_address)
     cwd = _absolute(expand(settings.working_dir, lookup)) if settings.working_dir else ""
+    _check_directory(cwd)
     argv = _command(settings, lookup)
     executable = expand(settings.executable, lookup) if settings.executable else argv[0]
     program = find_program(executable, cwd, env)

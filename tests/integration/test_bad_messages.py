@@ -687,7 +687,7 @@ def test_a_death_just_before_a_command_has_its_reap(circusd: Circusd) -> None:
         ("restart", {}),
         ("stop", {}),
     ):
-        victim = circusd.pids("w")[0]
+        victim = wait_until(lambda: circusd.pids("w"), "none of them waits for its next try")[0]
         os.kill(victim, signal.SIGKILL)
         circusd.ok(command, name="w", **properties)
         wait_until(

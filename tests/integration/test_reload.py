@@ -220,6 +220,14 @@ priority = 5
 """
 
 
+def broken(circusd: Circusd) -> str:
+    """A program that looks as if it could be started: only the system finds that its interpreter is missing."""
+    program = circusd.folder / "broken"
+    program.write_text("#!/nowhere/interpreter\n")
+    program.chmod(0o755)
+    return str(program)
+
+
 @pytest.mark.parametrize("circus", ["", "warmup_delay = 0.01"])
 def test_what_fails_is_rolled_back_and_told(circusd: Circusd, circus: str) -> None:
     circusd.start(
@@ -233,11 +241,13 @@ def test_what_fails_is_rolled_back_and_told(circusd: Circusd, circus: str) -> No
     shown = {name: circusd.ok("options", name=name)["options"] for name in statuses(circusd)}
     counts = {name: len(pids) for name, pids in all_pids(circusd).items()}
     before = statuses(circusd)
-    circusd.write(FAILING + f"[watcher:idle]\n{SLEEP}\npriority = 1\n", circus)
+    circusd.write(
+        FAILING.replace("/nowhere/program", broken(circusd)) + f"[watcher:idle]\n{SLEEP}\npriority = 1\n", circus
+    )
     reply = circusd.call("reloadconfig", waiting=True)
     assert (reply["status"], reply["errno"]) == ("error", 6)
     assert reply["reason"].startswith("rolled back: ")
-    assert "b: " in reply["reason"] and "/nowhere/program" in reply["reason"]
+    assert "b: " in reply["reason"] and broken(circusd) in reply["reason"]
     assert "rolled back" in circusd.output()
     wait_until(lambda: {name: len(pids) for name, pids in all_pids(circusd).items()} == counts, "as many as before")
     assert statuses(circusd) == before
@@ -253,10 +263,29 @@ def test_what_fails_is_rolled_back_and_told(circusd: Circusd, circus: str) -> No
 def test_a_new_watcher_that_cannot_start_is_rolled_back(circusd: Circusd) -> None:
     circusd.start(AB)
     before = all_pids(circusd)
-    circusd.write(AB + "[watcher:new]\ncmd = /nowhere/program\n")
+    circusd.write(AB + f"[watcher:new]\ncmd = {broken(circusd)}\n")
     reply = circusd.call("reloadconfig", waiting=True)
     assert "new: " in reply["reason"]
     assert all_pids(circusd) == before
+
+
+@pytest.mark.parametrize("command", ["reloadconfig", "plan"])
+def test_what_is_known_to_fail_is_not_tried(circusd: Circusd, command: str) -> None:
+    circusd.start(AB + f"[watcher:gone]\n{SLEEP}\n[watcher:idle]\n{SLEEP}\nautostart = False\n")
+    events = circusd.events()
+    before = all_pids(circusd)
+    circusd.write(
+        AB.replace("sleep", "/nowhere/program")
+        + "[watcher:new]\ncmd = sleep 300\nworking_dir = /nowhere/folder\n"
+        + "[watcher:idle]\ncmd = /nowhere/else\nautostart = False\n"
+    )
+    reply = circusd.call(command, waiting=True)
+    assert (reply["status"], reply["errno"]) == ("error", 6)
+    assert reply["reason"].startswith("nothing was changed: ")
+    assert "/nowhere/program" in reply["reason"] and "/nowhere/folder" in reply["reason"]
+    assert "/nowhere/else" not in reply["reason"], "nobody wants it to run"
+    assert all_pids(circusd) == before
+    assert not events.actions("gone"), "what is to be removed is still there"
 
 
 def test_more_processes_that_cannot_start_are_rolled_back(circusd: Circusd) -> None:
@@ -352,7 +381,7 @@ def test_rolling_back_keeps_the_old_endpoint(circusd: Circusd) -> None:
     circusd.start(AB)
     endpoint = circusd.endpoint
     circusd.endpoint = f"ipc://{circusd.folder}/moved"
-    circusd.write(AB.replace("sleep", "/nowhere/program"))
+    circusd.write(AB.replace("sleep", broken(circusd)))
     circusd.endpoint = endpoint
     assert circusd.call("reloadconfig", waiting=True)["status"] == "error"
     assert circusd.ok("globaloptions", option="endpoint")["options"] == {"endpoint": endpoint}

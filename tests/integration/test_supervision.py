@@ -276,6 +276,9 @@ def test_a_reload_that_fails_leaves_the_old_processes(circusd: Circusd) -> None:
     program.chmod(0o755)
     circusd.start(f"[watcher:w]\ncmd = {program}\nnumprocesses = 2")
     before = circusd.wids("w")
+    for pid in before.values():
+        command_line = Path(f"/proc/{pid}/cmdline")
+        wait_until(lambda: command_line.read_text().startswith("sleep"), "it has read its program")  # noqa: B023
     program.write_text("#!/bin/sh\nexit 3\n")
     reply = circusd.call("reload", name="w", waiting=True)
     assert reply["status"] == "error"
@@ -553,3 +556,22 @@ def test_what_survives_sigkill_is_named_and_blocks_nobody(circusd: Circusd) -> N
         assert circusd.ok("status", name="w")["status"] == "stopping"
         assert circusd.ok("explain", name="w")["blocked_by"][0]["why"] == "survives SIGKILL"
     wait_until(lambda: circusd.ok("status", name="w")["status"] == "stopped", "it is gone in the end")
+
+
+def test_a_reload_of_a_stopped_watcher_is_a_start(circusd: Circusd) -> None:
+    circusd.start(f"[watcher:w]\n{SLEEP}\nautostart = False")
+    events = circusd.events()
+    assert len(circusd.ok("reload", name="w")["info"]["started"]) == 1
+    events.wait_for("w", "reload")
+    assert events.actions("w") == ["spawn", "start", "reload"]
+
+
+def test_max_age_does_not_chase_a_reload(circusd: Circusd) -> None:
+    """New processes expire in the second in which they have come up: the reload ends all the same."""
+    circusd.start(f"[watcher:w]\n{SLEEP}\nnumprocesses = 2\nmax_age = 1\nmax_age_variance = 0")
+    events = circusd.events()
+    circusd.ok("reload", name="w")
+    events.wait_for("w", "reload")
+    spawned = [event for event in events.of("w", "spawn") if event["seq"] < events.of("w", "reload")[0]["seq"]]
+    assert len(spawned) <= 4, "those of the reload, and at most one round of max_age before it"
+    events.wait_for("w", "spawn", len(spawned) + 2)
