@@ -12,7 +12,7 @@ from circus.exc import CallError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from circus.commands.base import Command, Json
+    from circus.commands.base import Json
 
 DONE, UNREACHED, WRONG_USAGE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -64,12 +64,10 @@ def run(words: list[str], console: Session | None = None) -> int:
 
 
 def _help(invocation: Invocation) -> int:
-    from circus.cli.helptext import command_help, overview
+    from circus.cli.helptext import command_help, local_help
 
-    topic: Command | None = invocation.command
-    if invocation.word == "help" and invocation.arguments:
-        topic = parse(invocation.arguments[:1]).command
-    print(command_help(topic) if topic is not None else overview())
+    topic = parse(invocation.arguments[:1]) if invocation.word == "help" and invocation.arguments else invocation
+    print(command_help(topic.command) if topic.command is not None else local_help(topic.word))
     return DONE
 
 

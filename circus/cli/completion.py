@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from circus.cli.session import Session
+from circus.cli.typed import Typed
 from circus.cli.words import GLOBALS, LOCAL, UsageError
 from circus.commands import lookup, names
 from circus.exc import CallError, UnknownCommand
@@ -18,27 +19,31 @@ _ANSWER_WITHIN = 0.5
 _SHELLS = ("bash", "fish", "zsh")
 _SIGNALS = ("HUP", "INT", "QUIT", "KILL", "USR1", "USR2", "TERM", "CONT", "STOP")
 
+# bash splits words at colons too, so its own COMP_WORDS are of no use: endpoints and names of plugins have colons.
 _BASH = """\
 _circusctl() {
-    COMPREPLY=($(AUTO_COMPLETE=1 COMP_WORDS="${COMP_WORDS[*]}" COMP_CWORD=$COMP_CWORD "$1" 2>/dev/null))
+    mapfile -t COMPREPLY < <(AUTO_COMPLETE=1 COMP_LINE="${COMP_LINE:0:COMP_POINT}" COMP_BREAKS="$COMP_WORDBREAKS" \\
+        "$1" 2>/dev/null)
 }
 complete -o default -F _circusctl circusctl"""
+# The file may be sourced, or lie in a folder of $fpath, where its text is the body of the function.
 _ZSH = """\
 #compdef circusctl
 _circusctl() {
     local -a found
-    found=(${=$(AUTO_COMPLETE=1 COMP_WORDS="$words" COMP_CWORD=$((CURRENT - 1)) $words[1] 2>/dev/null)})
-    compadd -a found
+    local typed="${(F)${(@Q)words}}"
+    found=("${(@f)$(AUTO_COMPLETE=1 COMP_WORDS="$typed" COMP_CWORD=$((CURRENT - 1)) $words[1] 2>/dev/null)}")
+    compadd -U -a found
 }
-compdef _circusctl circusctl"""
+if [[ $funcstack[1] == _circusctl ]]; then _circusctl "$@"; else compdef _circusctl circusctl; fi"""
 _FISH = """\
 function __circusctl_complete
-    set -l before (commandline -opc)
-    set -l current (commandline -ct)
+    set -l words (commandline -opc)
     set -lx AUTO_COMPLETE 1
-    set -lx COMP_CWORD (count $before)
-    set -lx COMP_WORDS "$before $current"
-    circusctl 2>/dev/null | string split ' '
+    set -lx COMP_CWORD (count $words)
+    set -a words (commandline -ct | string unescape)
+    set -lx COMP_WORDS (string join \\n -- $words | string collect -N)
+    circusctl 2>/dev/null
 end
 complete -c circusctl -f -a '(__circusctl_complete)'"""
 
@@ -52,27 +57,57 @@ def script(arguments: list[str]) -> str:
 
 
 def answer(environment: Mapping[str, str]) -> int:
-    """Print the words that may stand at ``COMP_CWORD`` in ``COMP_WORDS``; return the exit status that shells expect."""
-    words = environment.get("COMP_WORDS", "").split()
-    try:
-        index = int(environment.get("COMP_CWORD", ""))
-    except ValueError:
-        index = len(words) - 1
-    prefix = words[index] if 0 <= index < len(words) else ""
-    before = words[1:index]
-    session = Session({"timeout": _ANSWER_WITHIN, **_endpoint(before)})
-    try:
-        found = candidates(before, prefix, session)
-    finally:
-        session.close()
+    """Print the words that may stand where the cursor is; return the exit status that shells expect.
+
+    There are three ways to ask: with the line up to the cursor in ``COMP_LINE`` (bash; ``COMP_BREAKS`` are the
+    characters at which it splits words), or with the words in ``COMP_WORDS`` and the index of the one to complete in
+    ``COMP_CWORD``. The words stand one a line, and so do those that are printed, or they are separated by blanks.
+    """
+    line = environment.get("COMP_LINE", "")
+    if "COMP_WORDS" not in environment:
+        typed = Typed(line)
+        found = [
+            _for_bash(word, typed, line, environment.get("COMP_BREAKS", ""))
+            for word in _found(typed.words, typed.prefix)
+        ]
+        separator = "\n"
+    else:
+        separator = "\n" if "\n" in environment["COMP_WORDS"] else " "
+        words = environment["COMP_WORDS"].split("\n" if separator == "\n" else None)
+        try:
+            index = int(environment.get("COMP_CWORD", ""))
+        except ValueError:
+            index = len(words) - 1
+        found = _found(words[:index], words[index] if 0 <= index < len(words) else "")
     if found:
-        print(" ".join(found))
+        print(separator.join(found))
     return 1
 
 
+def _found(before: list[str], prefix: str) -> list[str]:
+    """The candidates for a line that begins with the name of circusctl."""
+    session = Session({"timeout": _ANSWER_WITHIN, **_endpoint(before)})
+    try:
+        return candidates(before[1:], prefix, session)
+    finally:
+        session.close()
+
+
+def _for_bash(word: str, typed: Typed, line: str, breaks: str) -> str:
+    """What bash is to put in the place of the word at the cursor, or of its part after the last break."""
+    if typed.quote:
+        return typed.written(word)[1:]
+    last = max(
+        (at for at in range(typed.start, len(line)) if line[at] in breaks and line[at - 1] != "\\"), default=None
+    )
+    return typed.rest(word, typed.start if last is None else last + 1) or typed.written(word)
+
+
 def _endpoint(words: list[str]) -> dict[str, str]:
-    at = words.index("--endpoint") + 1 if "--endpoint" in words else len(words)
-    return {"endpoint": words[at]} if at < len(words) else {}
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == "--endpoint" or word.startswith("--endpoint="):
+            return {"endpoint": word.partition("=")[2] or following}
+    return {}
 
 
 def candidates(before: list[str], prefix: str, session: Session) -> list[str]:
@@ -145,4 +180,5 @@ def _asked(session: Session, command: str, properties: dict[str, str], key: str)
 
 def _beginning(words: object, prefix: str) -> list[str]:
     assert isinstance(words, (list, tuple))
-    return sorted(word for word in words if word.startswith(prefix))
+    # Names of watchers are compared without regard to case.
+    return sorted(word for word in words if word.lower().startswith(prefix.lower()))

@@ -71,10 +71,13 @@ class Console:
             import readline
 
             from circus.cli.completion import candidates
+            from circus.cli.typed import Typed
 
-            before = readline.get_line_buffer()[: readline.get_begidx()].split()
-            self._found = candidates(before, prefix, self.session)
-        return self._found[index] + " " if index < len(self._found) else None
+            typed = Typed(readline.get_line_buffer()[: readline.get_endidx()])
+            words = candidates(typed.words, typed.prefix, self.session)
+            parts = [typed.rest(word, readline.get_begidx()) for word in words]
+            self._found = [part + typed.quote + " " for part in parts if part is not None]
+        return self._found[index] if index < len(self._found) else None
 
 
 def history_file() -> str:

@@ -16,6 +16,21 @@ _LOCAL_HELP = {
     "completion": "Print the completion script of a shell: bash, zsh or fish",
     "help": "Show this, or the help of a command",
 }
+_COMPLETION_HELP = """\
+usage: circusctl completion SHELL
+
+Print the completion script of a shell: bash, zsh or fish
+
+It completes commands, options, and the names of the watchers that run. To have it at hand in each new shell:
+
+  circusctl completion bash > ~/.local/share/bash-completion/completions/circusctl
+  circusctl completion zsh > ~/.zfunc/_circusctl     (with 'fpath=(~/.zfunc $fpath)' before compinit in ~/.zshrc)
+  circusctl completion fish > ~/.config/fish/completions/circusctl.fish"""
+
+
+def local_help(word: str) -> str:
+    """Return what ``circusctl help WORD`` prints for a word that is no command of the protocol."""
+    return _COMPLETION_HELP if word == "completion" else overview()
 
 
 def overview() -> str:

@@ -202,6 +202,14 @@ def test_completion_of_commands_and_options() -> None:
     assert complete("circusctl kill web --signum US") == ["USR1", "USR2"]
 
 
+def test_words_may_stand_one_a_line(server: Responder) -> None:
+    """As zsh and fish send them, whose words may have blanks."""
+    env = {"AUTO_COMPLETE": "1", "COMP_WORDS": "circusctl\nlist\nD", "COMP_CWORD": "2"}
+    assert ctl(env={**env, "CIRCUSCTL_ENDPOINT": server.endpoint}).stdout == "db\n"
+    env["COMP_WORDS"] = "circusctl\nset\nsome name\nc"
+    assert ctl(env={**env, "COMP_CWORD": "3", "CIRCUSCTL_ENDPOINT": server.endpoint}).stdout == "cmd\n"
+
+
 def test_completion_asks_the_daemon(server: Responder) -> None:
     assert complete("circusctl start w", server.endpoint) == ["web"]
     assert complete("circusctl set web c", server.endpoint) == ["cmd"]
@@ -211,19 +219,55 @@ def test_completion_asks_the_daemon(server: Responder) -> None:
     assert complete("circusctl start w") == []
 
 
-def test_the_script_for_bash_completes(server: Responder, tmp_path: Path) -> None:
-    program = tmp_path / "circusctl"
+def interactive_bash(server: Responder, folder: Path) -> pexpect.spawn[str]:
+    program = folder / "circusctl"
     program.write_text(f'#!/bin/sh\nexec {" ".join(CIRCUSCTL)} "$@"\n')
     program.chmod(0o755)
-    script = ctl("completion", "bash").stdout
-    code = f"{script}\nCOMP_WORDS=(circusctl start w); COMP_CWORD=2; _circusctl {program}; echo ${{COMPREPLY[@]}}"
-    env = {**os.environ, "CIRCUSCTL_ENDPOINT": server.endpoint}
-    run = subprocess.run(["bash", "-c", code], capture_output=True, text=True, timeout=30, env=env, check=True)
-    assert run.stdout == "web\n"
+    script = folder / "completion"
+    script.write_text(ctl("completion", "bash").stdout)
+    env = {
+        **os.environ,
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "CIRCUSCTL_ENDPOINT": server.endpoint,
+        "INPUTRC": "/dev/null",
+        "LC_ALL": "C.UTF-8",
+        "TERM": "dumb",
+    }
+    bash = pexpect.spawn("bash", ["--norc", "--noprofile"], env=env, timeout=20, encoding="utf-8", dimensions=(24, 200))
+    bash.sendline(f"PS1='$ '; bind 'set enable-bracketed-paste off'; . {script}; printf 're%s\\n' ady")
+    bash.expect_exact("ready\r\n$ ")
+    return bash
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("circusctl start w", "start web "),
+        ("circusctl start plugin:f", "start plugin:flapping "),
+        ("circusctl start gr", "start größe\\ im\\ kasten "),
+        ("circusctl start größe\\ i", "start größe\\ im\\ kasten "),
+        ('circusctl start "größe i', 'start "größe im kasten" '),
+        ("circusctl --endpoint {endpoint} start w", "start web "),
+        ("true; circusctl stop --mat", "stop --match "),
+    ],
+)
+def test_bash_completes(tmp_path: Path, typed: str, completed: str) -> None:
+    def many(request: dict[str, Any]) -> dict[str, Any] | None:
+        return {"status": "ok", "watchers": ["größe im kasten", "plugin:flapping", "plugin:x", "web"]}
+
+    with Responder(many) as server:
+        bash = interactive_bash(server, tmp_path)
+        bash.send(typed.replace("{endpoint}", server.endpoint) + "\t")
+        bash.expect_exact(completed)
+        bash.sendintr()
+        bash.sendline("exit")
+        bash.expect(pexpect.EOF)
+        bash.close()
 
 
 def test_scripts_for_shells() -> None:
     assert ctl("completion", "zsh").stdout.startswith("#compdef circusctl\n")
+    assert "circusctl completion zsh > " in ctl("help", "completion").stdout
     assert "complete -c circusctl" in ctl("completion", "fish").stdout
     assert ctl("completion").returncode == ctl("completion", "tcsh").returncode == 2
 
@@ -314,6 +358,7 @@ def test_the_console(server: Responder, tmp_path: Path) -> None:
         ("numpr\t", "3\r\n"),
         ("list", "db,web\r\n"),
         ("options w\t", "cmd: sleep\r\n"),
+        ("numprocesses D\t--js\t", '"status": "ok"'),
         ("start x", "error: program x not found\r\n"),
         ("nosuch", "unknown command 'nosuch'"),
         ("incr", "Invalid number of arguments"),
