@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from importlib import import_module
+from shutil import get_terminal_size
 
 from circus.commands.explain import duration
 
@@ -19,6 +20,7 @@ _COLOURS = {"active": _GREEN, "starting": _YELLOW, "stopping": _YELLOW, "stopped
 _BAD = ("backoff", "degraded", "failed")
 _HEAD = ("NAME", "STATE", "PROCESSES", "RESTARTS", "AGE", "PIDS", "REASON")
 _SHOWN_PIDS = 4
+_GAP = "  "
 
 
 def as_json(reply: Json, *, prettify: bool) -> str:
@@ -40,24 +42,40 @@ def coloured() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def status_table(reply: Json, *, colour: bool | None = None) -> str:
-    """Return the table of a ``status`` reply with details: a line for each watcher."""
+def status_table(reply: Json, *, colour: bool | None = None, width: int | None = None) -> str:
+    """Return the table of a ``status`` reply with details: a line for each watcher.
+
+    Where a line has no room in ``width`` columns (those of the terminal), fewer process ids are shown, and the reason
+    stands in a line of its own.
+    """
     paint = coloured() if colour is None else colour
+    columns = get_terminal_size().columns if width is None else width
     now = reply.get("time") or time.time()
-    rows = [_row(name, detail, now) for name, detail in sorted(reply["details"].items())]
-    widths = [max(map(len, column)) for column in zip(_HEAD, *rows, strict=True)]
-    lines = [_painted(_line(_HEAD, widths), _BOLD, paint)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        cells[1] = _painted(cells[1], _colour(row[1]), paint)
-        lines.append("  ".join(cells).rstrip())
+    details = sorted(reply["details"].items())
+    for shown in range(_SHOWN_PIDS, 0, -1):
+        rows = [_HEAD, *(_row(name, detail, now, shown) for name, detail in details)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        if sum(widths[:-1]) + len(_GAP) * (len(_HEAD) - 2) <= columns:
+            break
+    reasons = any(row[-1] for row in rows[1:])
+    beside = reasons and sum(widths) + len(_GAP) * (len(_HEAD) - 1) <= columns
+    lines = []
+    for number, row in enumerate(rows):
+        shown_cells = row if beside else row[:-1]
+        cells = [cell.ljust(size) for cell, size in zip(shown_cells, widths, strict=False)]
+        if number:
+            cells[1] = _painted(cells[1], _colour(row[1]), paint)
+        line = _GAP.join(cells).rstrip()
+        lines.append(line if number else _painted(line, _BOLD, paint))
+        if number and row[-1] and not beside:
+            lines.append(f"{_GAP}{row[-1]}")
     return "\n".join(lines)
 
 
-def _row(name: str, detail: Json, now: float) -> tuple[str, ...]:
+def _row(name: str, detail: Json, now: float, shown_pids: int) -> tuple[str, ...]:
     processes = [process for process in detail.get("processes", ()) if process.get("pid")]
     pids = [str(process["pid"]) for process in processes]
-    shown = " ".join(pids[:_SHOWN_PIDS]) + (f" +{len(pids) - _SHOWN_PIDS}" if len(pids) > _SHOWN_PIDS else "")
+    shown = " ".join(pids[:shown_pids]) + (f" +{len(pids) - shown_pids}" if len(pids) > shown_pids else "")
     since = [process["since"] for process in processes if process.get("since")]
     state = str(detail.get("state", ""))
     return (
@@ -69,10 +87,6 @@ def _row(name: str, detail: Json, now: float) -> tuple[str, ...]:
         shown or "-",
         " ".join(str(detail.get("reason") or "").split()),
     )
-
-
-def _line(cells: tuple[str, ...], widths: list[int]) -> str:
-    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
 
 
 def _colour(state: str) -> str:
