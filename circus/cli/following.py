@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 from circus.client import connect
@@ -36,7 +37,7 @@ def listen(invocation: Invocation, session: Session) -> int:
                     line = f"{topic!r}: {message!r}"
                 print(line, flush=True)
     except KeyboardInterrupt:
-        return 0
+        return _interrupted()
 
 
 def events(invocation: Invocation, session: Session) -> int:
@@ -49,7 +50,13 @@ def events(invocation: Invocation, session: Session) -> int:
                 topic, message = socket.recv_multipart()[:2]
                 follower.take(topic.decode(), json.loads(message))
     except KeyboardInterrupt:
-        return 0
+        return _interrupted()
+
+
+def _interrupted() -> int:
+    if sys.stderr.isatty():
+        print(file=sys.stderr)  # the terminal has shown ^C in a line of its own, which the prompt is not to share
+    return 0
 
 
 class Follower:

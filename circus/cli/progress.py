@@ -76,6 +76,6 @@ def progress_line(command: str, pattern: str | None, details: Json) -> str:
     ]
     existing = sum(1 for detail in chosen for process in detail.get("processes", ()) if process.get("pid"))
     if command in _DOWN:
-        return f"{command}: {existing} processes left"
+        return f"{command}: {existing} {'process' if existing == 1 else 'processes'} left"
     running = sum(detail.get("running", 0) for detail in chosen)
     return f"{command}: {running}/{sum(detail.get('wanted', 0) for detail in chosen)} processes"

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from circus.commands.base import Command, Json, Property
 
 _INFINITE = ("", "null", "none", "unlimited", "infinity")
+_NEEDED = {
+    "integer": "a whole number is needed",
+    "number": "a number is needed",
+    "rlimit": "a whole number is needed, or 'unlimited'",
+}
 WRONG_NUMBER = "Invalid number of arguments"
 
 
@@ -63,7 +68,8 @@ def option_value(key: str, word: str) -> Any:
     try:
         return _converted(key, kind, word)
     except ValueError as error:
-        raise ArgumentError(f"{key} is {word!r}: {error}") from None
+        needed = _NEEDED.get(kind)
+        raise ArgumentError(f"{key} is {word!r}; {needed}" if needed else f"{key}: {error}") from None
 
 
 def _converted(key: str, kind: str, word: str) -> Any:

@@ -13,6 +13,8 @@ class Listen(Command):
 
     Not a request: a client subscribes to the endpoint of the events. A topic is the beginning of an event's name, such
     as ``watcher.web.``; without one, all events are printed.
+
+    circusctl asks circusd where it publishes them; an ``--endpoint`` is here that of the events.
     """
 
     name = "listen"
