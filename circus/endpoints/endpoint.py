@@ -158,6 +158,8 @@ def give_to(endpoint: str, owner: str) -> str | None:
         return None
     try:
         os.chown(path, uid, -1, follow_symlinks=False)
+    except OverflowError:
+        raise CircusError(f"endpoint_owner: there is no user {owner!r}") from None
     except OSError as exc:
         raise CircusError(
             f"endpoint_owner: cannot give {path} to {owner}: {exc.strerror}; run circusd as root"

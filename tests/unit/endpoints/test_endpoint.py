@@ -205,6 +205,8 @@ def test_an_owner_who_cannot_reach_the_endpoint_is_a_warning(runtime: Path) -> N
 def test_owners_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(CircusError, match="no user 'no-such-user'"):
         give_to(f"ipc://{tmp_path}/endpoint", "no-such-user")
+    with pytest.raises(CircusError, match="no user '99999999999'"):
+        give_to(f"ipc://{tmp_path}/endpoint", "99999999999")
     with pytest.raises(CircusError, match="cannot give"):
         give_to(f"ipc://{tmp_path}/endpoint", "root")
     assert give_to("tcp://127.0.0.1:5555", "root") is None
