@@ -178,7 +178,9 @@ class WatcherSettings:
     on_failure: str = option(
         "restart",
         type="keyword(restart, exit, ignore)",
-        doc="what circusd does when the watcher gives up; exit: it ends with status 1",
+        doc="what follows when the watcher gives up, after max_retry failed starts or, without respawn, an exit other "
+        "than 0; restart: it is stopped and shown as failed; ignore: it is stopped as if asked to; exit: circusd stops "
+        "everything and ends with the program's exit code (128 + the signal's number if a signal ended it)",
     )
     ready: str = option(
         "", type="keyword('', notify)", doc="notify: a process counts as running once it said READY=1", effect="reload"
