@@ -12,7 +12,8 @@ from circus.config.schema import PluginSettings, SocketSettings, WatcherSettings
 
 _CIRCUS = (
     "check_delay debug debug_gc endpoint_owner fqdn_prefix httpd httpd_close_outputs httpd_host httpd_port "
-    "loggerconfig loglevel logoutput multicast_endpoint pidfile proc_name statsd statsd_close_outputs stream_backend umask"
+    "loggerconfig loglevel logoutput multicast_endpoint pidfile proc_name statsd statsd_close_outputs stream_backend "
+    "umask"
 ).split()
 _WATCHER = (
     "name cmd args numprocesses executable working_dir uid gid on_demand shell send_hup stop_children use_sockets "
