@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import zmq
 
+from tests.seen import resident
 from tests.support import Circusd, daemon, is_alive, wait_until
 
 SLEEP = "cmd = sleep 300"
@@ -60,17 +61,6 @@ class Talker:
         self.close()
 
 
-def assert_no_defect(circusd: Circusd) -> None:
-    output = circusd.output()
-    assert "Traceback" not in output, output[-4000:]
-    assert "internal error" not in output, output[-4000:]
-
-
-def resident(pid: int) -> int:
-    """Resident memory in bytes."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
-
-
 @pytest.mark.parametrize("command", ["stop", "restart", "quit", "rm"])
 def test_a_command_while_a_kill_waits(circusd: Circusd, command: str) -> None:
     circusd.start(f"[watcher:w]\n{STUBBORN}\ngraceful_timeout = 1.5")
@@ -87,7 +77,7 @@ def test_a_command_while_a_kill_waits(circusd: Circusd, command: str) -> None:
     assert not is_alive(pid)
     if command == "quit":
         assert circusd.process.wait(20) == 0
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 @pytest.mark.parametrize("how", [{"signum": "KILL"}, {"graceful_timeout": 0}], ids=["signum", "graceful_timeout"])
@@ -137,7 +127,7 @@ def test_quit_while_something_runs(circusd: Circusd, command: str) -> None:
     assert replies[1]["status"] == "error" or replies[1].get("superseded") or command in ("stop", "reload")
     assert circusd.process.wait(20) == 0
     assert not circusd.descendants()
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 def test_a_status_right_after_a_command_knows_of_it(circusd: Circusd) -> None:
@@ -174,7 +164,7 @@ def test_nothing_is_started_once_circusd_shuts_down(circusd: Circusd) -> None:
     assert all("shutting down" in replies[number]["reason"] for number in range(2, 12)), replies
     assert replies[12]["status"] == "ok", "queries are still answered"
     assert circusd.process.wait(20) == 0
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 def test_a_storm_of_signals_to_stop(circusd: Circusd) -> None:
@@ -185,7 +175,7 @@ def test_a_storm_of_signals_to_stop(circusd: Circusd) -> None:
             circusd.process.send_signal(number)
     assert circusd.process.returncode == 0
     assert not circusd.descendants()
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 def test_a_signal_to_stop_the_moment_it_starts(circusd: Circusd) -> None:
@@ -196,7 +186,7 @@ def test_a_signal_to_stop_the_moment_it_starts(circusd: Circusd) -> None:
         process.terminate()
         assert process.wait(20) in (0, -signal.SIGTERM)
         assert not circusd.descendants()
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 def test_remove_and_add_in_quick_succession(circusd: Circusd) -> None:
@@ -210,7 +200,7 @@ def test_remove_and_add_in_quick_succession(circusd: Circusd) -> None:
     wait_until(lambda: circusd.ok("status", name="w")["status"] == "active", "the last one runs")
     (pid,) = circusd.wait_for_pids("w", 1)
     wait_until(lambda: circusd.descendants() == [pid], "the others are gone")
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 def test_added_again_while_the_old_one_ends_slowly(circusd: Circusd) -> None:
@@ -225,7 +215,7 @@ def test_added_again_while_the_old_one_ends_slowly(circusd: Circusd) -> None:
     circusd.ok("rm", name="w")
     assert circusd.ok("list")["watchers"] == []
     wait_until(lambda: not circusd.descendants(), "nothing runs")
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 def test_start_and_stop_a_hundred_times(circusd: Circusd) -> None:
@@ -244,7 +234,7 @@ def test_start_and_stop_a_hundred_times(circusd: Circusd) -> None:
     assert len(circusd.wait_for_pids("w", 2)) == 2
     assert sorted(circusd.wids("w")) == [1, 2]
     wait_until(lambda: len(circusd.descendants()) == 2, "nothing else is left")
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 def test_a_stop_after_a_restart_of_everything_is_not_undone_by_it(circusd: Circusd) -> None:
@@ -288,7 +278,7 @@ def test_commands_at_random(circusd: Circusd, seed: int) -> None:
     assert circusd.ok("status")["statuses"] == {"a": "active", "b": "stopped", "c": "stopped"}
     assert sorted(circusd.wids("a")) == [1, 2, 3]
     wait_until(lambda: sorted(circusd.descendants()) == sorted(circusd.pids("a")), "nothing else runs")
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 def test_children_outlive_a_killed_circusd_and_the_next_one_starts(circusd: Circusd) -> None:
@@ -329,7 +319,7 @@ def test_a_storm_of_hangups_does_not_multiply_processes(circusd: Circusd) -> Non
     wait_until(lambda: len(circusd.pids("w")) == 3, "the last reload is complete")
     assert not set(before) & set(circusd.pids("w"))
     assert most <= 9, "the old ones, the new ones, and those of a reload that the next one has overtaken"
-    assert_no_defect(circusd)
+    circusd.assert_no_defect()
 
 
 @pytest.mark.parametrize("kind", [zmq.SUB, zmq.XSUB])
