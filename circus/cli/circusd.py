@@ -46,16 +46,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("config", nargs="?", metavar="CONFIG", help="configuration in the ini format")
     parser.add_argument(
-        "--check", action="store_true", help="report every fault of CONFIG and exit: 0 if there is none"
+        "--check",
+        action="store_true",
+        help="report every fault of CONFIG and exit, with 0 if there is none; start nothing",
     )
-    parser.add_argument("--strict", action="store_true", help="treat warnings about CONFIG as faults")
+    parser.add_argument(
+        "--strict", action="store_true", help="take warnings about CONFIG for faults, with --check or without"
+    )
     parser.add_argument("--daemon", action="store_true", help="go into the background once it is ready")
     parser.add_argument(
         "--pidfile", metavar="FILE", help="write the process id to FILE, and allow no second circusd with it"
     )
-    parser.add_argument("--log-level", type=str.lower, choices=LEVELS, help="least level of what is logged (info)")
     parser.add_argument(
-        "--log-output", metavar="WHERE", help="a file, - for standard error, or syslog://host:port?facility (-)"
+        "--log-level", type=str.lower, choices=LEVELS, help="least level of what is logged; default: info"
+    )
+    parser.add_argument(
+        "--log-output",
+        metavar="WHERE",
+        help="a file, - for standard error (the default), or syslog://host:port?facility",
     )
     parser.add_argument("--logger-config", metavar="FILE", help="logging configuration in INI, JSON or YAML")
     parser.add_argument("--version", action="version", version=f"circusd {__version__}")
@@ -63,7 +71,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from circus.config import check
+    from circus.config import check, load
+    from circus.config.unserved import not_yet_served
 
     faults, warnings = check(options.config, options.strict)
     for warning in warnings:
@@ -73,6 +82,8 @@ def _check(options: argparse.Namespace) -> int:
     if faults:
         print(f"{options.config}: {_count(len(faults), 'fault')}", file=sys.stderr)
         return 1
+    for sentence in not_yet_served(load(options.config)):
+        print(f"note: {sentence}", file=sys.stderr)
     print(f"{options.config}: ok" + (f", {_count(len(warnings), 'warning')}" if warnings else ""))
     return 0
 

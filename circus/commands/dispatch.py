@@ -10,6 +10,7 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 from circus.commands import lookup
+from circus.commands.base import VIEWER
 from circus.commands.ownership import Ownership
 from circus.exc import CircusError, CommandFailed, SystemFailure, UnknownCommand
 from circus.protocol import Request, decode_request, encode, error_reply, ok_reply, salvage
@@ -21,6 +22,8 @@ log = logging.getLogger("circus")
 
 Reply = Callable[[bytes], None]
 
+_NAME_LIMIT = 200
+"""Most characters of a watcher's name that a client sends which the log repeats."""
 ADDED_LIMIT = 10_000
 """Most watchers that clients may have added at one time."""
 
@@ -75,6 +78,8 @@ class Dispatcher:
         properties = command.check(request.properties)
         if self._ownership is not None:
             self._ownership.check(self.arbiter, command.name, properties)
+        if command.role != VIEWER:
+            log.info("command %s%s", command.name, _name_for_log(properties.get("name")))
         if command.name != "add":
             return command.execute(self.arbiter, properties)
         self._check_room()
@@ -119,6 +124,13 @@ class Dispatcher:
             reply(_encoded(answer))
         elif answer["status"] == "error":
             log.warning("the command %s, for which nobody waits, failed: %s", request.command, answer["reason"])
+
+
+def _name_for_log(name: str | None) -> str:
+    """Who reads the log of last night wants to know that somebody did it, and to what; the rest may be secret."""
+    if name is None:
+        return ""
+    return f" {name}" if name.isprintable() and len(name) <= _NAME_LIMIT else f" {name[:_NAME_LIMIT]!r}"
 
 
 def _encoded(answer: dict[str, Any]) -> bytes:

@@ -109,6 +109,14 @@ def test_strict_makes_faults_of_warnings(circusd: Circusd) -> None:
     assert "graceful_timeout" in strict.stderr
 
 
+def test_check_tells_of_options_without_effect(circusd: Circusd) -> None:
+    circusd.write("[watcher:w]\ncmd = sleep 1\nstdout_stream.class = StdoutStream\n")
+    for arguments in (["--check"], ["--check", "--strict"]):
+        ended = run(circusd, *arguments, str(circusd.ini))
+        assert ended.returncode == 0, ended
+        assert "note: [watcher:w] stdout_stream.class: not served yet" in ended.stderr
+
+
 def test_a_file_that_is_missing(circusd: Circusd) -> None:
     ended = run(circusd, str(circusd.folder / "none.ini"))
     assert ended.returncode == 1

@@ -151,6 +151,19 @@ def test_any_properties_get_one_reply(command: str, properties: Any, id: Any) ->
 # Errors.
 
 
+def test_the_log_tells_what_changed_something(caplog: pytest.LogCaptureFixture, ask: Ask) -> None:
+    caplog.set_level(logging.INFO, "circus")
+    ask("stop", name="Web")
+    ask("set", name="Web", options={"env": {"PASSWORD": "secret"}})
+    ask("quit")
+    ask("stop", name="x\n2026-01-01 forged")
+    for query in ("status", "list", "numprocesses"):
+        ask(query, name="Web")
+    told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("command ")]
+    assert told == ["command stop Web", "command set Web", "command quit", "command stop 'x\\n2026-01-01 forged'"]
+    assert "secret" not in caplog.text
+
+
 def test_a_defect_is_logged_and_told_without_a_traceback(caplog: pytest.LogCaptureFixture, ask: Ask) -> None:
     reply = ask("listsockets")
     assert (reply["errno"], reply["tb"]) == (5, None)
