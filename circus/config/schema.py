@@ -178,9 +178,10 @@ class WatcherSettings:
     on_failure: str = option(
         "restart",
         type="keyword(restart, exit, ignore)",
-        doc="what follows when the watcher gives up: after max_retry failed starts in a row, or, with respawn off, at an "
-        "exit other than 0; restart: no more than that it is stopped; ignore: the same, and it is not shown as failed; "
-        "exit: circusd stops everything and ends with the program's exit code, or 128 + the signal that ended it",
+        doc="what follows when the watcher gives up: after max_retry failed starts in a row, or, with respawn off, at "
+        "an exit other than 0; restart: no more than that it is stopped; ignore: the same, and it is not shown as "
+        "failed; exit: circusd stops everything and ends with the program's exit code, or 128 + the signal that ended "
+        "it",
     )
     ready: str = option(
         "", type="keyword('', notify)", doc="notify: a process counts as running once it said READY=1", effect="reload"

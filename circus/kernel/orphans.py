@@ -43,6 +43,7 @@ class Orphans:
         self._boot = boot
         self._serial = 0
         self._watchers: dict[int, Watcher] = {}
+        self._given_away: set[int] = set()
         self._unswept: set[int] = set()
         self._look_is_due = False
         self._live: dict[str, int] = {}
@@ -59,6 +60,7 @@ class Orphans:
     def forget(self, watcher: Watcher) -> None:
         """Leave what comes from this watcher alone from now on."""
         self._watchers.pop(watcher.ident, None)
+        self._given_away.add(watcher.ident)
         self._unswept.discard(watcher.ident)
         self._live = {mark: pid for mark, pid in self._live.items() if _watcher_ident(mark) != watcher.ident}
         self._sessions = {pid: mark for pid, mark in self._sessions.items() if mark in self._live}
@@ -118,8 +120,10 @@ class Orphans:
                 self._loop.call_later(LOOK_AGAIN, self._queue.wake, self)
             elif mark is None:
                 self.strangers.add(pid)
+            elif _watcher_ident(mark) in self._given_away:
+                self.strangers.spare(pid)
             elif _watcher_ident(mark) not in self._watchers:
-                self.strangers.spare(pid)  # its watcher has given it away
+                self.strangers.add(pid)
             elif mark not in self._live:
                 found.setdefault(_watcher_ident(mark), {}).setdefault(mark, set()).add(pid)
         unswept, self._unswept = self._unswept, set()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -64,15 +65,14 @@ class Reloader:
             new = await self._read()
             plan = self._plan(new)
             self._require_startable(new, plan)
-            change = self._prepare(self.config.circus, new.circus)
             before = {key: _Before(watcher) for key, watcher in self._arbiter.watchers.items()}
-            failures, overtaken = await self._apply(new, plan)
-            if failures:
-                log.error("reloadconfig failed and is rolled back: %s", "; ".join(failures))
-                change.undo()
-                await self._roll_back(before, plan, overtaken)
-                raise CommandFailed("rolled back: " + "; ".join(failures))
-            self._take_over(new, change)
+            with self._prepared(new) as change:
+                failures, overtaken = await self._apply(new, plan)
+                if failures:
+                    log.error("reloadconfig failed and is rolled back: %s", "; ".join(failures))
+                    await self._roll_back(before, plan, overtaken)
+                    raise CommandFailed("rolled back: " + "; ".join(failures))
+                self._take_over(new, change)
             log.info("reloadconfig: %s", "; ".join(plan.describe()))
             return {"steps": plan.describe()}
 
@@ -81,23 +81,33 @@ class Reloader:
         async with self._lock:
             new = await self._read()
             plan = self._plan(new)
-            change = self._prepare(self.config.circus, new.circus)
-            overtaken = await self._stop_all(everything)
-            await self._remove(plan.remove)
-            for settings in new.watchers:
-                watcher = self._arbiter.watchers.get(settings.name.lower())
-                if watcher is None:
-                    self._arbiter.create(settings)
-                else:
-                    watcher.adopt(settings)
-            starting = [w for w in self._arbiter.in_order() if w.settings.autostart and w not in overtaken]
-            await self._start(starting, new.circus.warmup_delay)
-            self._take_over(new, change)
+            with self._prepared(new) as change:
+                overtaken = await self._stop_all(everything)
+                await self._remove(plan.remove)
+                for settings in new.watchers:
+                    watcher = self._arbiter.watchers.get(settings.name.lower())
+                    if watcher is None:
+                        self._arbiter.create(settings)
+                    else:
+                        watcher.adopt(settings)
+                starting = [w for w in self._arbiter.in_order() if w.settings.autostart and w not in overtaken]
+                await self._start(starting, new.circus.warmup_delay)
+                self._take_over(new, change)
             changed = {name.lower() for name in (*plan.add, *plan.replace)}
             failures = _failures([watcher for watcher in starting if watcher.name.lower() in changed])
             if failures:
                 raise CommandFailed("; ".join(failures))
             return {}
+
+    @contextlib.contextmanager
+    def _prepared(self, new: Config) -> Iterator[Change]:
+        """Prepare what changes in the daemon itself; undo it if what is done meanwhile does not succeed."""
+        change = self._prepare(self.config.circus, new.circus)
+        try:
+            yield change
+        except BaseException:
+            change.undo()
+            raise
 
     async def _read(self) -> Config:
         from circus.config import load

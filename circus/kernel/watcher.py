@@ -211,6 +211,7 @@ class Watcher:
         self.processes.clear()
         self.dying.clear()
         self.goal.down()
+        self.state = states.STOPPED  # without a stop: nothing has ended
         self.wake()
 
     def ready(self, process: Process) -> None:

@@ -300,6 +300,19 @@ def test_rm_may_let_the_processes_live(circusd: Circusd) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+def test_rm_with_nostop_is_no_stop(circusd: Circusd) -> None:
+    circusd.start(TWO)
+    events = circusd.events()
+    pids = circusd.pids("web")
+    circusd.ok("rm", name="web", nostop=True)
+    assert events.actions("web") == ["remove"]
+    assert circusd.stop() == 0
+    for pid in pids:
+        assert is_alive(pid), "not even circusd's own end ends it"
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not is_alive(pid), "it is gone")  # noqa: B023
+
+
 def test_rm_with_nostop_lets_what_a_process_left_behind_live_too(circusd: Circusd) -> None:
     """It was about to be ended: once nobody watches it, its PID may be another process's at any time."""
     left = circusd.folder / "left"
