@@ -15,6 +15,7 @@ from circus import events, exc
 from circus.commands.base import Command, Property
 from circus.config.options import Option
 from circus.config.schema import OPTIONS
+from circus.config.unserved import NOT_YET_SERVED
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -84,6 +85,8 @@ def option_lines(section: str) -> Iterator[str]:
             yield f"   :Default: ``{default}``"
         if EFFECTS[option.effect]:
             yield f"   :Change: {EFFECTS[option.effect]}"
+        if today := NOT_YET_SERVED[section].get(option.field):
+            yield f"   :Today: no effect: {today}"
         if option.names:
             yield ""
             yield "   " + ", ".join(f"``{option.prefix}{name}``" for name in option.names)
