@@ -188,12 +188,12 @@ def check_exposure(endpoint: str, auth: str | None, insecure: bool, euid: int) -
             return None, None
         return None, (
             f"every local user can run programs as root through {endpoint}; "
-            "use an ipc:// endpoint (the default), or set auth = curve"
+            "use an ipc:// endpoint (the default), and ssh from elsewhere"
         )
     exposed = f"everybody who reaches {endpoint} can run programs as {_user_name(euid)}"
     if insecure:
         return None, f"{exposed}: insecure = True"
-    remedy = "set auth = curve, or bind to 127.0.0.1 or an ipc:// endpoint, or say that it is meant by insecure = True"
+    remedy = "use an ipc:// endpoint and ssh, or bind to 127.0.0.1, or say that it is meant by insecure = True"
     return f"{exposed}; {remedy}", None
 
 

@@ -50,12 +50,18 @@ def reaped(watcher: Watcher, process: Process, exit_code: int) -> None:
 
 def _ended_by_itself(watcher: Watcher, process: Process, slot: Slot, exit_code: int, lived: float) -> None:
     goal, settings = watcher.goal, watcher.settings
-    level = logging.INFO if exit_code == 0 else logging.WARNING
-    log.log(
-        level, "%s: process %d (wid %d) ended: %s", watcher.name, process.pid, process.wid, describe_exit(exit_code)
-    )
     slot.failures = backoff.failures_after(slot.failures, lived)
-    slot.next_try = watcher.now() + backoff.delay_after_exit(slot.failures, lived, random.random())
+    wait = backoff.delay_after_exit(slot.failures, lived, random.random())
+    slot.next_try = watcher.now() + wait
+    log.log(
+        logging.INFO if exit_code == 0 else logging.WARNING,
+        "%s: process %d (wid %d) ended: %s%s",
+        watcher.name,
+        process.pid,
+        process.wid,
+        describe_exit(exit_code),
+        f"; it lived {lived:.1f} s, next try in {wait:.1f} s" if wait and settings.respawn else "",
+    )
     succeeded = exit_code == 0 and not settings.respawn
     if goal.rollout in (TOGETHER, SEQUENTIAL) and process.generation >= goal.floor and not succeeded:
         settled_from = process.settled_from()

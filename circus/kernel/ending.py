@@ -71,6 +71,12 @@ def expire(watcher: Watcher, process: Process, now: float) -> None:
     _kill_tree(watcher, process)
     process.deadline = now + REPEAT
     if action == states.SEND_SIGKILL:
+        log.warning(
+            "%s: process %d (wid %d) did not end in time after its stop signal: SIGKILL to it and all that it started",
+            watcher.name,
+            process.pid,
+            process.wid,
+        )
         watcher.publish("kill", process_pid=process.pid, wid=process.wid, signum=int(signal.SIGKILL))
         return
     process.kills += 1

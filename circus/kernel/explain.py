@@ -111,6 +111,8 @@ def _reason(watcher: Watcher) -> str:
         return watcher.failure
     if watcher.status() == states.WATCHER_STOPPING:
         return "a restart brings the old processes down" if watcher.goal.rollout == RESTART else "it is being stopped"
+    if not watcher.up and watcher.awaiting == watcher.claimed != 0:
+        return "its turn comes after watchers of higher priority and warmup_delay"
     if not watcher.up:
         return "nobody has started it" if not watcher.goal.generation else _last_words(watcher)
     errors = [slot.last_error for slot in _empty_slots(watcher) if slot.spawn_failures]

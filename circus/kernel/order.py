@@ -38,6 +38,8 @@ class Operation:
 
     async def ascend(self, act: Act, warmup_delay: float = 0.0) -> None:
         """Bring watchers up from high priority to low. A level waits until each slot of the one before was tried."""
+        for watcher, token in self._tokens.items():
+            watcher.awaiting = token
         first = True
         for level in levels(self._tokens):
             for watcher in level:

@@ -49,6 +49,8 @@ class Watcher:
         """Why it gave up, or why the last reload did not succeed; empty when all is well."""
         self.claimed = 0
         """Counts the decisions over it; a longer operation on many leaves it alone once this has moved on."""
+        self.awaiting = 0
+        """The decision that is carried out when its turn comes, after watchers of higher priority; see ``claimed``."""
         self.restarts = 0
         """How many processes were replaced because they ended by themselves."""
         self.predecessor: Watcher | None = None

@@ -748,7 +748,8 @@ def test_set_takes_effect(circusd: Circusd) -> None:
 def test_add_with_a_limit(circusd: Circusd) -> None:
     circusd.start("")
     reply = circusd.ok("add", name="w", cmd="sleep 300", options={"rlimit_nofile": 99, "rlimit_core": None}, start=True)
-    assert "Max open files            99" in Path(f"/proc/{reply['started'][0]}/limits").read_text()
+    limits = Path(f"/proc/{reply['started'][0]}/limits")
+    wait_until(lambda: "Max open files            99" in limits.read_text(), "prlimit has done its work")
     reply = circusd.call("add", name="v", cmd="sleep 300", options={"rlimit_nofile": "99"})
     assert (reply["errno"], reply["reason"]) == (3, "'99' rlimit value isn't a valid int")
 

@@ -320,7 +320,7 @@ def test_a_tcp_address_in_use(option: str, circusd: Circusd) -> None:
     ("address", "word"),
     [
         ("tcp://*:0", "insecure = True"),
-        ("tcp://0.0.0.0:0", "auth = curve"),
+        ("tcp://0.0.0.0:0", "use an ipc:// endpoint"),
         ("tcp://no-such-host.invalid:0", "insecure = True"),
         ("ipc:///nonexistent/endpoint", "the folder /nonexistent does not exist"),
         ("ipc:///dev/null", "is no socket"),
@@ -353,7 +353,7 @@ def test_root_on_tcp_is_warned(circusd: Circusd) -> None:
     circusd.endpoint = endpoint
     circusd.start(SLEEP)
     assert circusd.stop() == 0
-    assert re.search(rf"\[WARNING\] .*as root through {endpoint}.*auth = curve", circusd.output())
+    assert re.search(rf"\[WARNING\] .*as root through {endpoint}.*use an ipc:// endpoint", circusd.output())
 
 
 # Signals.

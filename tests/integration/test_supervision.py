@@ -320,6 +320,12 @@ def test_send_hup(circusd: Circusd) -> None:
     assert circusd.pids("w") == before
 
 
+def is_ignoring(pid: int, signum: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    ignored = next(line for line in status.splitlines() if line.startswith("SigIgn"))
+    return bool(int(ignored.split()[1], 16) >> (signum - 1) & 1)
+
+
 def is_trapping(pid: int, signum: int) -> bool:
     status = Path(f"/proc/{pid}/status").read_text()
     caught = next(line for line in status.splitlines() if line.startswith("SigCgt"))
@@ -501,6 +507,7 @@ time.sleep(300)
     wait_until(lambda: (circusd.try_call("list", 0.3, name="w") or {}).get("pids"), "the process runs")
     assert circusd.ok("status", name="w")["status"] == "starting"
     assert circusd.ok("status", name="later")["status"] == "stopped"
+    assert "after watchers of higher priority" in circusd.ok("explain", name="later")["reason"]
     assert "ready" in circusd.ok("explain", name="w")["blocked_by"][0]["why"]
     go.touch()
     wait_until(lambda: circusd.ok("status", name="later")["status"] == "active", "the next level has started")
@@ -524,12 +531,14 @@ def test_a_set_whose_processes_do_not_come_up_is_taken_back(circusd: Circusd) ->
 def test_a_new_watcher_waits_for_the_end_of_a_removed_one_of_its_name(circusd: Circusd) -> None:
     circusd.start(f"[watcher:w]\n{STUBBORN}\ngraceful_timeout = 1")
     (old,) = circusd.pids("w")
+    wait_until(lambda: is_ignoring(old, signal.SIGTERM), "the trap is set")
     circusd.ok("rm", name="w", waiting=False)
     circusd.ok("add", name="w", cmd="sleep 300", start=True, waiting=False)
     assert circusd.pids("w") == []
     assert circusd.ok("explain", name="w")["blocked_by"][0]["pid"] == old
     circusd.wait_for_pids("w", 1)
     assert not is_alive(old)
+    assert f"process {old} (wid 1) did not end in time" in circusd.output()
 
 
 @contextlib.contextmanager
