@@ -41,6 +41,8 @@ _NAMES = (
     "stop",
 )
 
+_imported: dict[str, Command] = {}
+
 
 def names() -> list[str]:
     """Return the names of all commands, sorted."""
@@ -57,7 +59,8 @@ def load() -> None:
 def lookup(name: str) -> Command:
     """Return the command of that name, in any letter case. Raise ``UnknownCommand`` if there is none."""
     lower = name.lower()
-    if lower not in _NAMES:
-        raise UnknownCommand(f"unknown command: {name!r}")
-    command: Command = import_module(f"circus.commands.{lower}").COMMAND
-    return command
+    if lower not in _imported:
+        if lower not in _NAMES:
+            raise UnknownCommand(f"unknown command: {name!r}")
+        _imported[lower] = import_module(f"circus.commands.{lower}").COMMAND
+    return _imported[lower]
