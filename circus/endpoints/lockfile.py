@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Callable
 
 _READ_LIMIT = 4096
+# How often, and after how many seconds, to look again at a locked file that names no living process. That of a holder
+# in another PID namespace stays like this.
+_LOOKS = 100
+_MOMENT = 0.001
 
 
 class Held(Exception):
@@ -45,6 +50,7 @@ class LockFile:
         self._check = check
         self._descriptor = -1
         self._owner = 0
+        self._patience = _LOOKS
 
     def acquire(self) -> None:
         """Create or replace the file, and lock it. Raise :class:`Held`, ``OSError``, or what ``check`` raises."""
@@ -114,7 +120,13 @@ class LockFile:
         try:
             fcntl.flock(present, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Held(parse_pid(os.pread(present, _READ_LIMIT, 0))) from None
+            pid = parse_pid(os.pread(present, _READ_LIMIT, 0))
+            if self._patience and not (_is_at(present, self.path) and _is_alive(pid)):
+                # Another one is just about to replace what a dead process left: it is the one to be told of.
+                self._patience -= 1
+                time.sleep(_MOMENT)
+                return False
+            raise Held(pid) from None
         # Only who holds the lock of the file that stands there may replace or remove it.
         if not _is_at(present, self.path):
             return False
@@ -130,6 +142,18 @@ def _is_at(descriptor: int, path: str) -> bool:
     except OSError:
         return False
     return os.path.samestat(os.fstat(descriptor), found)
+
+
+def _is_alive(pid: int | None) -> bool:
+    if pid is None:
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _unlink(path: str) -> None:
