@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from circus.config import kinds
+from circus import kinds
 from circus.config.options import Option, find, options_of
 from circus.exc import CircusError, MessageError
 from circus.util import to_signum

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from circus.config import kinds
+from circus import kinds
 
 _COUNT = partial(kinds.integer, min="0")
 _WHEN = ("S", "M", "H", "D", "W0", "W1", "W2", "W3", "W4", "W5", "W6", "midnight")

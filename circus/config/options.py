@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
+from circus import kinds
+
 _tables: dict[type, dict[str, Option]] = {}
 
 
@@ -30,19 +32,17 @@ class Option:
     @property
     def kind(self) -> str:
         """The type without its arguments: a key of ``kinds.READERS``."""
-        return self.type.partition("(")[0]
+        return kinds.split_type(self.type)[0]
 
     @property
     def arguments(self) -> dict[str, str]:
         """The named arguments of the type, such as ``{"min": "0"}``."""
-        pairs = (part.split("=", 1) for part in self.type.partition("(")[2].rstrip(")").split(",") if "=" in part)
-        return {name.strip(): value.strip() for name, value in pairs}
+        return kinds.split_type(self.type)[2]
 
     @property
-    def words(self) -> tuple[str, ...]:
-        """The other arguments of the type, such as ``("restart", "exit", "ignore")``."""
-        parts = self.type.partition("(")[2].rstrip(")").split(",")
-        return tuple(part.strip(" '") for part in parts if part and "=" not in part)
+    def words(self) -> list[str]:
+        """The other arguments of the type, such as ``["restart", "exit", "ignore"]``."""
+        return kinds.split_type(self.type)[1]
 
     @property
     def prefix(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from circus.config import kinds
+from circus import kinds
 from circus.config.change import STREAMS as STREAM_OPTIONS
 from circus.config.change import conflicts
 from circus.config.faults import Place, Report

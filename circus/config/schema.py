@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from circus.config import change
-from circus.config.kinds import HOOKS, RLIMITS
 from circus.config.options import Option, family, option, options_of
+from circus.kinds import HOOKS, RLIMITS
 
 _SECONDS = "number(min=0)"
 

@@ -9,7 +9,7 @@ from typing import Any
 from configobj import ConfigObj, flatten_errors
 from configobj.validate import ValidateError, Validator
 
-from circus.config import kinds
+from circus import kinds
 from circus.config.faults import Report
 from circus.config.ini import Document, quote_name
 from circus.config.options import Option, find

@@ -17,7 +17,7 @@ from circus.kernel.notify import NotifySocket
 from circus.kernel.order import Act, Operation, by_priority
 from circus.kernel.orphans import Orphans
 from circus.kernel.reaper import Reaper
-from circus.kernel.reload import Reloader, no_configuration
+from circus.kernel.reloader import Reloader, no_configuration
 from circus.kernel.runqueue import Actor, RunQueue
 from circus.kernel.strangers import GRACE
 from circus.kernel.tasks import Tasks

@@ -20,32 +20,38 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 MODULE_LINES = 300
 KERNEL_LINES = 2500
 
-BASE = frozenset({"", "events", "protocol", "exc", "util"})
+BASE = frozenset({"", "events", "protocol", "exc", "util", "kinds"})
 # What puts the kernel to use: circusd without its command line, and what embedding programs import.
 FACES = frozenset({"daemon", "arbiter", "watcher", "process", "sockets"})
 CLIENTS = frozenset({"client", "async_client", "consumer"})
 
+# What is installed, and the specs by which it says so: of the folder hooks, this alone is loaded by circusd.
+REGISTRY = frozenset({"circus.hooks", "circus.hooks.specs", "circus.hooks.declarations", "circus.hooks.registry"})
+
 # Part of the package → the parts that it may import besides itself. Imports run downward only.
 ALLOWED: dict[str, frozenset[str]] = {
     **dict.fromkeys(BASE, BASE),
-    "config": BASE,
-    "hooks.specs": BASE,
+    "config": BASE | {"hooks.registry"},
+    "hooks.registry": BASE,
     "launch": BASE | {"config"},
     "endpoints": BASE,
-    "kernel": BASE | {"config", "hooks.specs", "launch"},
-    "commands": BASE | {"config", "hooks.specs", "kernel"},
-    "stream": BASE | {"config", "hooks.specs", "kernel"},
+    "kernel": BASE | {"config", "hooks.registry", "launch"},
+    "commands": BASE | {"config", "hooks.registry", "kernel"},
+    "stream": BASE | {"config", "hooks.registry", "kernel"},
     **dict.fromkeys(
-        FACES, BASE | FACES | {"config", "hooks.specs", "launch", "endpoints", "kernel", "commands", "stream"}
+        FACES, BASE | FACES | {"config", "hooks.registry", "launch", "endpoints", "kernel", "commands", "stream"}
     ),
     **dict.fromkeys(CLIENTS, BASE | CLIENTS),
     # What runs in processes of its own knows circusd by its messages only.
-    **dict.fromkeys(("hooks", "plugins", "stats", "web"), BASE | CLIENTS | {"hooks", "hooks.specs", "plugins"}),
+    **dict.fromkeys(("hooks", "plugins", "stats", "web"), BASE | CLIENTS | {"hooks", "hooks.registry", "plugins"}),
     "cli": BASE
     | FACES
     | CLIENTS
-    | {"config", "hooks", "hooks.specs", "launch", "endpoints", "kernel", "commands", "stream"},
-    "testing": BASE | FACES | CLIENTS | {"config", "hooks", "hooks.specs", "kernel", "commands", "plugins", "stream"},
+    | {"config", "hooks", "hooks.registry", "launch", "endpoints", "kernel", "commands", "stream"},
+    "testing": BASE
+    | FACES
+    | CLIENTS
+    | {"config", "hooks", "hooks.registry", "kernel", "commands", "plugins", "stream"},
 }
 
 # Heavy modules that circusctl does without, so that it answers at once.
@@ -60,8 +66,8 @@ def name_of(path: Path) -> str:
 
 def part_of(module: str) -> str:
     """The part of the package that ``module`` belongs to: ``circus.kernel.reaper`` belongs to ``kernel``."""
-    if module == "circus.hooks.specs" or module.startswith("circus.hooks.specs."):
-        return "hooks.specs"
+    if module in REGISTRY:
+        return "hooks.registry"
     return module.split(".")[1] if "." in module else ""
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from circus.config import kinds
+from circus import kinds
 from circus.config.schema import OPTIONS, WATCHER, WatcherSettings
 from circus.exc import CircusError, MessageError
 

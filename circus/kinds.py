@@ -228,3 +228,18 @@ READERS: dict[str, Callable[..., object]] = {
     "rlimit": rlimit,
     "hook": hook,
 }
+
+
+def split_type(type: str) -> tuple[str, list[str], dict[str, str]]:
+    """Return the kind, the words and the named arguments of a type such as ``integer(min=0)`` or ``keyword(a, b)``."""
+    kind, _, rest = type.partition("(")
+    parts = [part.strip() for part in rest.rstrip(")").split(",") if part.strip()]
+    named = dict(part.split("=", 1) for part in parts if "=" in part)
+    words = [part.strip("'") for part in parts if "=" not in part]
+    return kind, words, {name.strip(): value.strip() for name, value in named.items()}
+
+
+def read(type: str, value: str) -> object:
+    """Return the typed value of a text. Raise ``ValueError`` with what is wrong and what is accepted."""
+    kind, words, named = split_type(type)
+    return READERS[kind](value, *words, **named)

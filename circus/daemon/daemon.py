@@ -1,4 +1,4 @@
-"""circusd without its command line: a kernel, the sockets through which it is driven, and the signals that it obeys."""
+"""One circusd: it binds the endpoints, hands the configuration to the kernel, and obeys signals."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ import zmq
 from circus import commands
 from circus.commands.dispatch import Dispatcher
 from circus.config.unserved import not_yet_served, refuse_unprotected
+from circus.daemon.rebinding import Rebinding
+from circus.daemon.reload import Reloader
 from circus.endpoints import discovery, endpoint
 from circus.exc import CircusError
 from circus.kernel.arbiter import Arbiter
 from circus.kernel.notify import notify, watchdog_interval
 from circus.kernel.publisher import Publisher
-from circus.kernel.reload import Reloader
 from circus.kernel.router import Router
 from circus.kernel.signals import Signals
 from circus.launch import syscalls
@@ -41,9 +42,6 @@ _IMPATIENT_GRACE = 1.0
 """Seconds that processes have left after a second request to stop; after a third: none."""
 
 
-_FIXED = ("pidfile", "event_ring_size")
-"""Options of ``[circus]`` that a reload does not change."""
-
 _FAREWELL = 0.1
 """Seconds for which an endpoint that is given up still takes replies away, that of ``reloadconfig`` above all."""
 
@@ -63,8 +61,8 @@ class Daemon:
         settings = config.circus
         self.arbiter = Arbiter(self.loop, ring_size=settings.event_ring_size, warmup_delay=settings.warmup_delay)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._router = Router(self._context, self.loop, self.arbiter.reaper.drain)
-        self._publisher = Publisher(self._context, self.loop)
+        self.router = Router(self._context, self.loop, self.arbiter.reaper.drain)
+        self.publisher = Publisher(self._context, self.loop)
         self._locks: dict[str, endpoint.Lock | None] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}
         self._dispatcher = Dispatcher(self.arbiter, settings.endpoint_owner, debug=settings.debug)
@@ -81,19 +79,19 @@ class Daemon:
         refuse_unprotected(settings)
         for sentence in not_yet_served(self.config):
             log.warning("%s", sentence)
-        arbiter.endpoint = self._bind(self._router, settings.endpoint or default_endpoint(), settings)
-        arbiter.pubsub_endpoint = self._bind(
-            self._publisher, settings.pubsub_endpoint or default_pubsub_endpoint(), settings
+        arbiter.endpoint = self.bind(self.router, settings.endpoint or default_endpoint(), settings)
+        arbiter.pubsub_endpoint = self.bind(
+            self.publisher, settings.pubsub_endpoint or default_pubsub_endpoint(), settings
         )
         arbiter.stats_endpoint = settings.stats_endpoint or default_stats_endpoint()
-        self._adopt(settings)
-        arbiter.journal.subscribe(self._publisher.publish)
+        self.apply(settings)
+        arbiter.journal.subscribe(self.publisher.publish)
         arbiter.reloader = Reloader(arbiter, self.config, self._prepare)
         syscalls.become_subreaper()
         self._install_signals()
         for watcher in self.config.watchers:
             arbiter.create(watcher)
-        self._router.serve(self._dispatcher.handle)
+        self.router.serve(self._dispatcher.handle)
         arbiter.start_up(self._on_started)
 
     def run(self) -> int:
@@ -110,8 +108,8 @@ class Daemon:
         for timer in self._leaving.values():
             timer.cancel()
         self.arbiter.close()
-        self._router.close()
-        self._publisher.close()
+        self.router.close()
+        self.publisher.close()
         self._context.term()
         for address in list(self._locks):
             self._release(address)
@@ -123,14 +121,15 @@ class Daemon:
 
     # Endpoints.
 
-    def _bind(self, way: Router | Publisher, address: str, settings: CircusSettings) -> str:
+    def bind(self, way: Router | Publisher, address: str, settings: CircusSettings) -> str:
+        """Claim an endpoint and listen there; return it with its real port. Raise ``CircusError`` if that fails."""
         error, warning = endpoint.check_exposure(address, settings.auth, settings.insecure, os.geteuid())
         if error:
             raise CircusError(error)
         if warning:
             log.warning(warning)
         if address in self._leaving:
-            self._unbind(way, address)
+            self.unbind(way, address)
         endpoint.prepare_dir(address)
         self._locks[address] = endpoint.lock(address)
         way.socket.set(zmq.IPV6, 1)
@@ -139,7 +138,7 @@ class Daemon:
         except zmq.ZMQError as failure:
             self._release(address)
             raise CircusError(endpoint.bind_error_text(address, failure)) from None
-        if settings.endpoint_owner and way is self._router:
+        if settings.endpoint_owner and way is self.router:
             self._give(address, settings.endpoint_owner)
         return address if endpoint.ipc_path(address) else bound
 
@@ -148,7 +147,7 @@ class Daemon:
         if text:
             log.warning(text)
 
-    def _change_owner(self, owner: str | None) -> None:
+    def change_owner(self, owner: str | None) -> None:
         """Let the new owner in once it is known what that user may do, and the old one out."""
         self._dispatcher.set_owner(owner)
         try:
@@ -156,10 +155,12 @@ class Daemon:
         except CircusError as error:
             log.error("%s", error)
 
-    def _leave(self, way: Router | Publisher, address: str) -> None:
-        self._leaving[address] = self.loop.call_later(_FAREWELL, self._unbind, way, address)
+    def leave(self, way: Router | Publisher, address: str) -> None:
+        """Stop listening there in a moment, so that replies under way still leave."""
+        self._leaving[address] = self.loop.call_later(_FAREWELL, self.unbind, way, address)
 
-    def _unbind(self, way: Router | Publisher, address: str) -> None:
+    def unbind(self, way: Router | Publisher, address: str) -> None:
+        """Stop listening there now."""
         timer = self._leaving.pop(address, None)
         if timer is not None:
             timer.cancel()
@@ -172,7 +173,8 @@ class Daemon:
         if lock is not None:
             lock.release()
 
-    def _adopt(self, settings: CircusSettings) -> None:
+    def apply(self, settings: CircusSettings) -> None:
+        """Let the options of ``[circus]`` count that can change while circusd runs."""
         self._dispatcher.debug = settings.debug
         self.arbiter.check_delay = settings.check_delay
         self.arbiter.sweep()
@@ -183,8 +185,8 @@ class Daemon:
         if settings.multicast_endpoint:
             self._discovery = discovery.answer(self.loop, settings.multicast_endpoint, self.arbiter.endpoint)
 
-    def _prepare(self, old: CircusSettings, new: CircusSettings) -> _Rebinding:
-        return _Rebinding(self, old, new)
+    def _prepare(self, old: CircusSettings, new: CircusSettings) -> Rebinding:
+        return Rebinding(self, old, new)
 
     # Signals.
 
@@ -238,50 +240,3 @@ def _require_descriptors() -> None:
 
 def _ignore() -> None:
     """A signal that circusd does not act on."""
-
-
-class _Rebinding:
-    """New endpoints are bound beside the old ones; then one of the two sides is let go."""
-
-    def __init__(self, daemon: Daemon, old: CircusSettings, new: CircusSettings) -> None:
-        self._daemon = daemon
-        self._old, self._new = old, new
-        self._bound: list[tuple[str, Router | Publisher, str, str]] = []
-        refuse_unprotected(new)
-        try:
-            self._add("endpoint", daemon._router, old.endpoint, new.endpoint or default_endpoint())
-            self._add(
-                "pubsub_endpoint",
-                daemon._publisher,
-                old.pubsub_endpoint,
-                new.pubsub_endpoint or default_pubsub_endpoint(),
-            )
-            if new != old:
-                daemon.adopt(new)
-        except CircusError:
-            self.undo()
-            raise
-
-    def _add(self, option: str, way: Router | Publisher, old: str, new: str) -> None:
-        before = getattr(self._daemon.arbiter, option)
-        if new not in (old, before):
-            self._bound.append((option, way, before, self._daemon._bind(way, new, self._new)))
-
-    def commit(self) -> None:
-        """Leave the old endpoints."""
-        for option, way, before, bound in self._bound:
-            setattr(self._daemon.arbiter, option, bound)
-            self._daemon._leave(way, before)
-        self._daemon._adopt(self._new)
-        if self._old.endpoint_owner != self._new.endpoint_owner:
-            self._daemon._change_owner(self._new.endpoint_owner)
-        for option in _FIXED:
-            if getattr(self._old, option) != getattr(self._new, option):
-                log.warning("[circus] %s: the change counts from the next start of circusd on", option)
-
-    def undo(self) -> None:
-        """Leave the new endpoints."""
-        for _, way, _, bound in self._bound:
-            self._daemon._unbind(way, bound)
-        if self._new != self._old:
-            self._daemon.adopt(self._old)

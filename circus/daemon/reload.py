@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from circus.exc import CircusError, CommandFailed, SpawnError
+from circus.exc import CommandFailed, SpawnError
 from circus.kernel.order import Operation
 from circus.kernel.watcher import Watcher
 from circus.launch.spawn import prepare
@@ -232,8 +232,3 @@ def _failures(watchers: list[Watcher]) -> list[str]:
         if errors:
             failures.append(f"{watcher.name}: {errors[0]}")
     return failures
-
-
-def no_configuration() -> CircusError:
-    """Return the error of a daemon that was not started from a file."""
-    return CircusError("this daemon was not started from a configuration file: there is nothing to read again")
