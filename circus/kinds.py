@@ -8,8 +8,10 @@ and what is accepted.
 from __future__ import annotations
 
 import math
+import re
 import resource
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from circus.util import to_bool, to_signum
 
@@ -211,6 +213,36 @@ def hook(value: str) -> tuple[str, bool]:
     return function.strip(), boolean(flag.strip())
 
 
+def regex(value: str) -> str:
+    """A regular expression, as written."""
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"{value!r} is no regular expression: {error}; accepted: one as Python writes them") from None
+    return value
+
+
+class Memory(NamedTuple):
+    """How much memory: percent of the machine's, or where ``absolute`` bytes."""
+
+    amount: float
+    absolute: bool
+
+
+_UNITS = {"B": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+
+
+def memory(value: str) -> Memory:
+    """Percent (``90``, ``90%``), or a size (``512B``, ``250M``, ``1.5G``) in powers of 1024."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]*)?)\s*(%|[BKMGT]?)", value.strip().upper())
+    if match is None:
+        raise ValueError(f"{value!r} is no amount of memory; accepted: percent such as 90, or a size such as 250M")
+    number, unit = float(match[1]), match[2]
+    if unit in ("", "%"):
+        return Memory(number, absolute=False)
+    return Memory(number * 1024 ** _UNITS[unit], absolute=True)
+
+
 READERS: dict[str, Callable[..., object]] = {
     "text": text,
     "optional": optional,
@@ -227,6 +259,8 @@ READERS: dict[str, Callable[..., object]] = {
     "multicast": multicast,
     "rlimit": rlimit,
     "hook": hook,
+    "regex": regex,
+    "memory": memory,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -41,6 +42,25 @@ class OptionSpec:
         return kinds.read(self.type, text)
 
 
+def read_options(options: Iterable[OptionSpec], texts: Mapping[str, str]) -> dict[str, Any]:
+    """Return each of ``options`` by its name: the typed value of its text, else its default.
+
+    Raise ``ValueError`` for a text of the wrong type, or a required option that is missing.
+    """
+    values = {}
+    for option in options:
+        if option.name in texts:
+            try:
+                values[option.name] = option.read(texts[option.name])
+            except ValueError as error:
+                raise ValueError(f"{option.name}: {error}") from None
+        elif option.required:
+            raise ValueError(f"{option.name} is missing: {option.doc}")
+        else:
+            values[option.name] = option.default
+    return values
+
+
 @dataclass(frozen=True, slots=True)
 class PluginSpec:
     """A plugin: the name for ``[plugin:NAME]`` and ``use = NAME``, and ``module:attribute`` of what makes it.
@@ -57,6 +77,10 @@ class PluginSpec:
     def __post_init__(self) -> None:
         _check(self, "plugin", self.factory)
         _freeze_options(self)
+
+    def read(self, config: Mapping[str, str]) -> dict[str, Any]:
+        """Return the typed value of each option of a plugin's ``config``, see :func:`read_options`."""
+        return read_options(self.options, config)
 
 
 @dataclass(frozen=True, slots=True)

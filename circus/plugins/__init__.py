@@ -1,0 +1,1 @@
+"""Plugins: the class that they are derived from, and those that come with Circus."""

@@ -1,0 +1,58 @@
+"""What becomes of output. This registers the classes of streams that come with Circus, and imports none of them."""
+
+from __future__ import annotations
+
+from circus.hooks import OptionSpec, StreamSpec, hookimpl
+
+_FILENAME = OptionSpec("filename", "text", doc="the file", required=True)
+_TIME_FORMAT = OptionSpec("time_format", "text", doc="format of the time before each line, as strftime has it")
+_FILE = (_FILENAME, _TIME_FORMAT)
+_BACKUP_COUNT = OptionSpec("backup_count", "integer(min=0)", 0, doc="number of old files that are kept")
+
+
+@hookimpl
+def circus_register_streams() -> list[StreamSpec]:
+    """The built-in streams."""
+    return [
+        StreamSpec(
+            "FileStream",
+            "circus.stream:FileStream",
+            options=(
+                *_FILE,
+                OptionSpec("max_bytes", "integer(min=0)", 0, doc="size at which a new file is begun; 0: never"),
+                _BACKUP_COUNT,
+            ),
+            doc="Append to a file, and begin a new one when it is full.",
+        ),
+        StreamSpec(
+            "TimedRotatingFileStream",
+            "circus.stream:TimedRotatingFileStream",
+            options=(
+                *_FILE,
+                _BACKUP_COUNT,
+                OptionSpec(
+                    "rotate_when",
+                    "keyword(S, M, H, D, W0, W1, W2, W3, W4, W5, W6, midnight)",
+                    "H",
+                    doc="unit of rotate_interval: seconds, minutes, hours, days, a weekday from Monday on, midnight",
+                ),
+                OptionSpec("rotate_interval", "integer(min=1)", 1, doc="units after which a new file is begun"),
+                OptionSpec("utc", "boolean", False, doc="times are UTC, not local"),
+            ),
+            doc="Append to a file, and begin a new one as time goes by.",
+        ),
+        StreamSpec(
+            "WatchedFileStream",
+            "circus.stream:WatchedFileStream",
+            options=_FILE,
+            doc="Append to a file that something else moves away.",
+        ),
+        StreamSpec("StdoutStream", "circus.stream:StdoutStream", doc="Write to circusd's standard output."),
+        StreamSpec(
+            "FancyStdoutStream",
+            "circus.stream:FancyStdoutStream",
+            options=(OptionSpec("color", "text", doc="colour of the lines; one at random by default"), _TIME_FORMAT),
+            doc="Write to circusd's standard output in colour, each line with its time and process id.",
+        ),
+        StreamSpec("QueueStream", "circus.stream:QueueStream", doc="Put each piece into a queue, for programs."),
+    ]
