@@ -26,7 +26,15 @@ FACES = frozenset({"daemon", "arbiter", "watcher", "process", "sockets"})
 CLIENTS = frozenset({"client", "async_client", "consumer"})
 
 # What is installed, and the specs by which it says so: of the folder hooks, this alone is loaded by circusd.
-REGISTRY = frozenset({"circus.hooks", "circus.hooks.specs", "circus.hooks.declarations", "circus.hooks.registry"})
+REGISTRY = frozenset(
+    {
+        "circus.hooks",
+        "circus.hooks.calls",
+        "circus.hooks.declarations",
+        "circus.hooks.registry",
+        "circus.hooks.specs",
+    }
+)
 
 # Part of the package → the parts that it may import besides itself. Imports run downward only.
 ALLOWED: dict[str, frozenset[str]] = {
