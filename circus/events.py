@@ -16,7 +16,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "reap": (
         "process_pid, exit_code, wid, reason",
         "A dead process was collected. ``exit_code`` is its exit status, or minus the signal's number; ``reason`` is "
-        "``exited`` when nobody asked for its end, else stop, restart, reload, resize, kill or max_age.",
+        "``exited`` when nobody asked for its end, else stop, restart, reload, resize, kill, max_age or hook.",
     ),
     "orphan": ("wid, pids", "A process died and left others behind, which are being ended."),
     "stop": ("", "A stop of the watcher is complete: every process of it, and all that those started, is gone."),
@@ -25,6 +25,14 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "spawn_failed": ("wid, stage, reason, attempt, retry_in", "A process could not be started."),
     "gave_up": ("reason, exit_code", "The watcher failed for good and is stopped."),
     "unkillable": ("pids", "Processes survive SIGKILL; the kernel has them."),
+    "gate": (
+        "gate, hook, watcher, gatekeepers, deadline, waits, function, ignore_failure",
+        "Plugins are asked whether something may happen; each of ``gatekeepers`` answers with the command ``verdict``. "
+        "With ``waits`` the watcher waits for it, until ``deadline`` if there is one. Arguments of the hook, such as "
+        "``pid``, stand beside these keys.",
+    ),
+    "hook_success": ("name, plugin", "A hook was run and gave its verdict, whatever that is."),
+    "hook_failure": ("name, plugin, error", "A hook raised, was too late, or ended together with its plugin."),
     "updated": ("option", "An option was changed by ``set``."),
     "add": ("", "The watcher was added by a command."),
     "remove": ("", "The watcher is about to be removed; its processes are stopped next."),

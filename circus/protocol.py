@@ -23,14 +23,18 @@ _compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=s
 class Request:
     """One request: the name of a command in lower case, its properties, and what is needed to answer it."""
 
-    __slots__ = ("cast", "command", "id", "properties", "sent_as")
+    __slots__ = ("cast", "command", "id", "properties", "sent_as", "sync")
 
-    def __init__(self, command: str, properties: Json, id: Any = None, cast: bool = False, sent_as: str = "") -> None:
+    def __init__(
+        self, command: str, properties: Json, id: Any = None, cast: bool = False, sent_as: str = "", sync: str = ""
+    ) -> None:
         self.command = command
         self.properties = properties
         self.id = id
         self.cast = cast
         self.sent_as = sent_as or command
+        self.sync = sync
+        """Token of the plugin that sends it, if one does."""
 
 
 def decode_request(payload: bytes) -> Request:
@@ -55,7 +59,8 @@ def decode_request(payload: bytes) -> Request:
         properties = {}
     if not isinstance(properties, dict):
         raise MessageError("message invalid 'properties' isn't a valid object")
-    return Request(command.lower(), properties, message.get("id"), message.get("msg_type") == "cast", command)
+    cast, sync = message.get("msg_type") == "cast", message.get("sync")
+    return Request(command.lower(), properties, message.get("id"), cast, command, sync if isinstance(sync, str) else "")
 
 
 def salvage(payload: bytes) -> tuple[Any, bool]:

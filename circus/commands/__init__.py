@@ -24,11 +24,13 @@ _NAMES = (
     "list",
     "listen",
     "listsockets",
+    "notify",
     "numprocesses",
     "numwatchers",
     "options",
     "plan",
     "quit",
+    "register",
     "reload",
     "reloadconfig",
     "restart",
@@ -39,6 +41,7 @@ _NAMES = (
     "stats",
     "status",
     "stop",
+    "verdict",
 )
 
 _imported: dict[str, Command] = {}

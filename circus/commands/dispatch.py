@@ -17,11 +17,14 @@ from circus.protocol import Request, decode_request, encode, error_reply, ok_rep
 
 if TYPE_CHECKING:
     from circus.kernel.arbiter import Arbiter
+    from circus.kernel.watcher import Watcher
 
 log = logging.getLogger("circus")
 
 Reply = Callable[[bytes], None]
 
+_OF_PLUGINS = frozenset(("register", "verdict"))
+"""Commands that are part of what plugins do all the time, and of which events tell: the log has no line of them."""
 _NAME_LIMIT = 200
 """Most characters of a watcher's name that a client sends which the log repeats."""
 ADDED_LIMIT = 10_000
@@ -78,7 +81,9 @@ class Dispatcher:
         properties = command.check(request.properties)
         if self._ownership is not None:
             self._ownership.check(self.arbiter, command.name, properties)
-        if command.role != VIEWER:
+        if request.sync and properties.get("waiting"):
+            self.arbiter.gates.refuse_deadlock(request.sync, self._targets(properties))
+        if command.role != VIEWER and command.name not in _OF_PLUGINS:
             log.info("command %s%s", command.name, _name_for_log(properties.get("name")))
         if command.name != "add":
             return command.execute(self.arbiter, properties)
@@ -86,6 +91,16 @@ class Dispatcher:
         result = command.execute(self.arbiter, properties)
         self._added.add(properties["name"].lower())
         return result
+
+    def _targets(self, properties: dict[str, Any]) -> list[Watcher]:
+        """Return the watchers that a request is about."""
+        name = properties.get("name")
+        if name is None:
+            return list(self.arbiter.watchers.values())
+        try:
+            return self.arbiter.match(name, properties.get("match") or "simple")
+        except CircusError:
+            return []  # the command itself says what is wrong
 
     def _check_room(self) -> None:
         if len(self._added) >= self.added_limit:

@@ -24,8 +24,10 @@ class Explain(Command):
     )
 
     def execute(self, arbiter: Arbiter, properties: Json) -> Json:
+        from circus.commands.explanation import explain
+
         watcher = arbiter.get_watcher(properties["name"])
-        return {"name": watcher.name, **watcher.explain()}
+        return {"name": watcher.name, **explain(watcher)}
 
     def render(self, reply: Json) -> str:
         from time import time
@@ -48,7 +50,7 @@ class Explain(Command):
 def _blocker(blocker: Any) -> str:
     if not isinstance(blocker, dict):
         return str(blocker)
-    text = f"pid {blocker['pid']}: {blocker['why']}"
+    text = f"pid {blocker['pid']}: {blocker['why']}" if blocker.get("pid") else blocker["why"]
     return text if blocker.get("sigkill_in") is None else f"{text}, SIGKILL in {duration(blocker['sigkill_in'])}"
 
 

@@ -16,7 +16,7 @@ class Options(Command):
     replies = "options: {key: value}, the free-form ones too"
 
     def execute(self, arbiter: Arbiter, properties: Json) -> Json:
-        return {"options": arbiter.get_watcher(properties["name"]).settings.as_options()}
+        return {"options": arbiter.find_watcher(properties["name"]).settings.as_options()}
 
     def render(self, reply: Json) -> str:
         return option_lines(dict(sorted(reply["options"].items())))

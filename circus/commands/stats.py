@@ -8,10 +8,16 @@ from circus.exc import ArgumentError, MessageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from asyncio import Future
     from collections.abc import Awaitable, Mapping
 
     from circus.kernel.arbiter import Arbiter
+    from circus.kernel.gates import Outcome
     from circus.kernel.watcher import Watcher
+
+
+_HOOK_TIME = 3.0
+"""Seconds that the hook extended_stats has where the watcher has no hook_timeout: somebody waits for the reply."""
 
 
 class Stats(Command):
@@ -37,8 +43,8 @@ class Stats(Command):
             return _of_all(list(arbiter.watchers.values()))
         watcher = arbiter.get_watcher(properties["name"])
         if properties["process"] is None:
-            return _of_watcher(watcher, properties["name"])
-        return _of_process(watcher, properties)
+            return _of_watcher(arbiter, watcher, properties)
+        return _of_process(arbiter, watcher, properties)
 
     def message(self, arguments: list[str], options: Json) -> Json:
         if len(arguments) > 2:
@@ -62,16 +68,36 @@ async def _of_all(watchers: list[Watcher]) -> Json:
     return {"infos": {name: {str(pid): infos[pid] for pid in group} for name, group in known.items()}}
 
 
-async def _of_watcher(watcher: Watcher, name: str) -> Json:
+async def _of_watcher(arbiter: Arbiter, watcher: Watcher, properties: Json) -> Json:
     infos = await _infos(_spawned(watcher))
-    return {"name": name, "info": {str(pid): info for pid, info in infos.items()}}
+    if properties["extended"]:
+        await _extend(arbiter, watcher, infos)
+    return {"name": properties["name"], "info": {str(pid): info for pid, info in infos.items()}}
 
 
-async def _of_process(watcher: Watcher, properties: Json) -> Json:
+async def _of_process(arbiter: Arbiter, watcher: Watcher, properties: Json) -> Json:
     pid, spawned = properties["process"], _spawned(watcher)
     if pid not in spawned:
         raise MessageError(f"process {pid} not found in {properties['name']!r}")
-    return {"process": properties["sent"], "info": (await _infos({pid: spawned[pid]}))[pid]}
+    infos = await _infos({pid: spawned[pid]})
+    if properties["extended"]:
+        await _extend(arbiter, watcher, infos)
+    return {"process": properties["sent"], "info": infos[pid]}
+
+
+async def _extend(arbiter: Arbiter, watcher: Watcher, infos: dict[int, Json | str]) -> None:
+    """Let the hook add keys to what is known of each process."""
+    from asyncio import gather
+
+    known = {pid: info for pid, info in infos.items() if isinstance(info, dict)}
+    await gather(*(_extend_one(arbiter, watcher, pid, info) for pid, info in known.items()))
+
+
+async def _extend_one(arbiter: Arbiter, watcher: Watcher, pid: int, info: Json) -> None:
+    answered: Future[Outcome] = arbiter.loop.create_future()
+    timeout = watcher.settings.hook_timeout or _HOOK_TIME
+    if arbiter.gates.ask(watcher, "extended_stats", answered.set_result, timeout, pid=pid, stats=dict(info)):
+        info.update((await answered).result)
 
 
 def _spawned(watcher: Watcher) -> dict[int, Json]:

@@ -19,14 +19,16 @@ class Status(Command):
     replies = "statuses {name: state}; with name, status itself is the state; with detail: details {name: {…}}"
 
     def execute(self, arbiter: Arbiter, properties: Json) -> Json:
+        from circus.commands.explanation import explain
+
         if properties["name"] is not None:
             watcher = arbiter.get_watcher(properties["name"])
             reply: Json = {"status": watcher.status()}
-            return {**reply, "details": {watcher.name: watcher.explain()}} if properties["detail"] else reply
+            return {**reply, "details": {watcher.name: explain(watcher)}} if properties["detail"] else reply
         watchers = list(arbiter.watchers.values())
         reply = {"statuses": {watcher.name: watcher.status() for watcher in watchers}}
         if properties["detail"]:
-            reply["details"] = {watcher.name: watcher.explain() for watcher in watchers}
+            reply["details"] = {watcher.name: explain(watcher) for watcher in watchers}
         return reply
 
     def message(self, arguments: list[str], options: Json) -> Json:

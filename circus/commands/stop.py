@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from circus.commands.base import MATCH, OPERATOR, PATTERN, WAITING, Command, Json
+from circus.commands.base import MATCH, OPERATOR, PATTERN, WAITING, Command, Json, Property, accepted
 from circus.commands.selection import act
+from circus.exc import MessageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,16 +15,25 @@ class Stop(Command):
     """Stop watchers, one, those that match a pattern, or all
 
     A process is stopped when everything that it started is gone too; what outlives the graceful timeout gets SIGKILL.
-    Watchers of low priority are stopped first.
+    Watchers of low priority are stopped first, plugins last.
     """
 
     name = "stop"
-    properties = (PATTERN, MATCH, WAITING)
+    properties = (
+        PATTERN,
+        MATCH,
+        Property("failure", "text", "the watcher that is named counts as failed for good, for this reason"),
+        WAITING,
+    )
     role = OPERATOR
     replies = "with waiting and one watcher: info (null)"
 
     def execute(self, arbiter: Arbiter, properties: Json) -> Json | Awaitable[Json]:
-        return act("stop", arbiter, properties)
+        if not properties["failure"]:
+            return act("stop", arbiter, properties)
+        if properties["name"] is None:
+            raise MessageError("message invalid 'name' is missing: only a watcher that is named can have failed")
+        return accepted(arbiter.get_watcher(properties["name"]).stop(properties["failure"]), properties)
 
 
 COMMAND = Stop()

@@ -186,6 +186,9 @@ class WatcherSettings:
     ready: str = option(
         "", type="keyword('', notify)", doc="notify: a process counts as running once it said READY=1", effect="reload"
     )
+    ready_timeout: float = option(
+        0.0, type=_SECONDS, doc="seconds for which watchers of lower priority wait for READY=1; 0: as long as it takes"
+    )
     stdout_stream: Mapping[str, str] = family(
         "stdout_stream.KEY", type="text", effect="stream", doc="class and options of the stream that gets stdout"
     )
@@ -193,6 +196,11 @@ class WatcherSettings:
         "stderr_stream.KEY", type="text", effect="stream", doc="class and options of the stream that gets stderr"
     )
     extra: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_plugin(self) -> bool:
+        """Whether it is the watcher of a plugin: those start before all others and stop after them."""
+        return self.name.startswith("plugin:")
 
     @classmethod
     def from_options(

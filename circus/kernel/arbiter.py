@@ -8,14 +8,15 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from circus.exc import AlreadyExist, MessageError, SpawnError
+from circus.exc import AlreadyExist, MessageError
 from circus.kernel.context import Context
+from circus.kernel.gates import Gates
 from circus.kernel.intents import Intent
 from circus.kernel.journal import RING_SIZE, Journal
 from circus.kernel.matching import matching
-from circus.kernel.notify import NotifySocket
 from circus.kernel.order import Act, Operation, by_priority
 from circus.kernel.orphans import Orphans
+from circus.kernel.readiness import Readiness
 from circus.kernel.reaper import Reaper
 from circus.kernel.reloader import Reloader, no_configuration
 from circus.kernel.runqueue import Actor, RunQueue
@@ -57,11 +58,14 @@ class Arbiter:
         self._quitting: Intent | None = None
         self._grace: float | None = None
         self._tasks = Tasks(loop, self.journal, self._on_defect)
-        self._notify: NotifySocket | None = None
+        self._readiness = Readiness(loop, self.watchers)
         queue = RunQueue(loop, self._on_defect)
         orphans = Orphans(loop, queue, self.journal.boot)
         self.reaper = orphans.reaper = Reaper(orphans.stranger_died, self._on_defect)
-        self._context = Context(loop, queue, self.journal, self.reaper, orphans, self._notify_address, self._on_failure)
+        self.gates = Gates(loop, self._is_up)
+        self._context = Context(
+            loop, queue, self.journal, self.reaper, orphans, self.gates, self._readiness.address, self._on_failure
+        )
 
     def get_watcher(self, name: str) -> Watcher:
         """Return the watcher of that name, in any letter case. Raise ``MessageError`` if there is none."""
@@ -69,6 +73,11 @@ class Arbiter:
             return self.watchers[name.lower()]
         except KeyError:
             raise MessageError(f"program {name} not found") from None
+
+    def find_watcher(self, name: str) -> Watcher:
+        """As :meth:`get_watcher`, one that was removed and is not gone yet too: its hooks want to know of it."""
+        leaving = (watcher for watcher in self._leaving if watcher.name.lower() == name.lower())
+        return self.watchers.get(name.lower()) or next(leaving, None) or self.get_watcher(name)
 
     def in_order(self) -> list[Watcher]:
         """Return all watchers, the highest priority first."""
@@ -246,12 +255,16 @@ class Arbiter:
         if self._sweeping is not None:
             self._sweeping.cancel()
         self._tasks.cancel()
-        if self._notify is not None:
-            self._notify.close()
+        self._readiness.close()
 
     # Inside.
 
+    def _is_up(self, name: str) -> bool:
+        watcher = self.watchers.get(name.lower())
+        return watcher is not None and watcher.up
+
     def _stop_in_time(self, watcher: Watcher) -> Intent:
+        watcher.gating.limit(watcher.settings.graceful_timeout)
         intent = watcher.stop()
         if self._grace is not None:
             self.loop.call_soon(watcher.hurry, self._grace)
@@ -280,20 +293,3 @@ class Arbiter:
         self.journal.publish(name, "internal-error", error=repr(error))
         if actor is not None:
             self.loop.call_later(RETRY_AFTER_DEFECT, self._context.queue.wake, actor)
-
-    def _notify_address(self) -> str:
-        if self._notify is None:
-            try:
-                self._notify = NotifySocket(self.loop, None, self._on_notify)
-            except OSError as error:
-                raise SpawnError("resources", f"no socket for readiness messages: {error.strerror}") from None
-        return self._notify.address
-
-    def _on_notify(self, pid: int, message: dict[str, str]) -> None:
-        for watcher in self.watchers.values():
-            process = watcher.processes.get(pid)
-            if process is None:
-                continue
-            process.status_text = message.get("STATUS", process.status_text)
-            if message.get("READY") == "1":
-                watcher.ready(process)

@@ -11,6 +11,7 @@ from circus.exc import CircusError
 if TYPE_CHECKING:
     import asyncio
 
+    from circus.kernel.gates import Gates
     from circus.kernel.journal import Journal
     from circus.kernel.orphans import Orphans
     from circus.kernel.reaper import Reaper
@@ -26,6 +27,7 @@ class Context:
     journal: Journal
     reaper: Reaper
     orphans: Orphans
+    gates: Gates
     notify_address: Callable[[], str]
     """Returns the address for the readiness messages of children; binds it at the first call."""
     on_failure: Callable[[str, int], None]

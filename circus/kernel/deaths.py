@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from circus.kernel import backoff, states, waiting
@@ -41,6 +42,7 @@ def reaped(watcher: Watcher, process: Process, exit_code: int) -> None:
         {"time": time.time(), "pid": process.pid, "exit_code": exit_code, "reason": reason, "lived": round(lived, 3)}
     )
     watcher.publish("reap", process_pid=process.pid, exit_code=exit_code, wid=process.wid, reason=reason)
+    watcher.gating.reaped(process, exit_code)
     watcher.remains.expect(process)
     if unexpected:
         _ended_by_itself(watcher, process, slot, exit_code, lived)
@@ -105,6 +107,20 @@ def fail_reload(watcher: Watcher, reason: str) -> None:
     log.error("%s: %s", watcher.name, watcher.failure)
     watcher.publish("reload_failed", reason=reason)
     waiting.fail(watcher, (RELOAD,), watcher.failure)
+
+
+def refused(watcher: Watcher, reason: str) -> None:
+    """A hook does not let processes be started."""
+    if watcher.goal.rollout in (TOGETHER, SEQUENTIAL):
+        fail_reload(watcher, reason)
+    elif watcher.goal.up:
+        give_up(watcher, reason, 1)
+
+
+def last_exit_code(watcher: Watcher) -> int:
+    """Return how the process ended that ended last by itself or otherwise; 1 if none did."""
+    ends = [slot.last_exits[-1] for slot in watcher.slots.values() if slot.last_exits]
+    return int(max(ends, key=itemgetter("time"))["exit_code"]) if ends else 1
 
 
 def give_up(watcher: Watcher, reason: str, exit_code: int) -> None:

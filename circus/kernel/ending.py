@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from circus.kernel import states, tree, waiting
 from circus.kernel.remains import REPEAT, UNKILLABLE_AFTER
@@ -25,18 +26,26 @@ def begin(
     process.state, action = states.step(process.state, states.STOP)
     if action == states.IGNORED:
         return
-    settings = watcher.settings
     watcher.dying[process.pid] = process
     process.reason = reason
-    stop_signal = settings.stop_signal if signum is None else signum
-    process.deadline = watcher.now() + (settings.graceful_timeout if timeout is None else timeout)
+    stop_signal = watcher.settings.stop_signal if signum is None else signum
+    grace = watcher.settings.graceful_timeout if timeout is None else timeout
+    watcher.gating.signal(process.pid, stop_signal, partial(_ask_to_end, watcher, process, stop_signal, grace))
+
+
+def _ask_to_end(watcher: Watcher, process: Process, signum: int, grace: float, allowed: bool) -> None:
+    """Send the stop signal if the hook before it allows that; the time until SIGKILL begins in any case."""
+    deadline = watcher.now() + grace
+    process.deadline = deadline if process.deadline is None else min(process.deadline, deadline)
     descendants = tree.descendants(process.pid)
     process.kin = {pid: tree.start_time(pid) or 0.0 for pid in descendants}
-    children = tree.children(process.pid) if settings.stop_children and descendants else []
-    _signal(watcher, process, stop_signal)
+    if not allowed:
+        return
+    children = tree.children(process.pid) if watcher.settings.stop_children and descendants else []
+    _signal(watcher, process, signum)
     for pid in children:
-        kill_all([pid], stop_signal)
-        watcher.publish("kill", process_pid=pid, wid=process.wid, signum=stop_signal)
+        kill_all([pid], signum)
+        watcher.publish("kill", process_pid=pid, wid=process.wid, signum=signum)
 
 
 def kill(watcher: Watcher, process: Process, signum: int | None, timeout: float | None) -> None:
@@ -47,13 +56,21 @@ def kill(watcher: Watcher, process: Process, signum: int | None, timeout: float 
     if timeout is not None and process.state == states.STOPPING and process.deadline is not None:
         process.deadline = min(process.deadline, watcher.now() + timeout)
     if signum is not None:
-        _signal(watcher, process, signum)
+        watcher.gating.signal(
+            process.pid, signum, lambda allowed: _signal(watcher, process, signum) if allowed else None
+        )
 
 
-def send(watcher: Watcher, pid: int, signum: int) -> None:
+def send_gated(watcher: Watcher, pid: int, signum: int) -> None:
+    """Send a signal if the hook before it allows that."""
+    watcher.gating.signal(pid, signum, lambda allowed: _send(watcher, pid, signum) if allowed else None)
+
+
+def _send(watcher: Watcher, pid: int, signum: int) -> None:
     """Send a signal; a process that has just gone is no error, another refusal is logged."""
     try:
         os.kill(pid, signum)
+        watcher.gating.signalled(pid, signum)
     except ProcessLookupError:
         return
     except OSError as error:
@@ -61,7 +78,7 @@ def send(watcher: Watcher, pid: int, signum: int) -> None:
 
 
 def _signal(watcher: Watcher, process: Process, signum: int) -> None:
-    send(watcher, process.pid, signum)
+    _send(watcher, process.pid, signum)
     watcher.publish("kill", process_pid=process.pid, wid=process.wid, signum=signum)
 
 
@@ -88,29 +105,27 @@ def _kill_tree(watcher: Watcher, process: Process) -> None:
     kill_all(tree.families([process.pid, *watcher.context.orphans.of(process.mark)]), signal.SIGKILL)
 
 
-def send_signal(
-    process: Process,
-    signum: int,
-    *,
-    childpid: int | None = None,
-    children: bool = False,
-    recursive: bool = False,
-) -> None:
-    """Send a signal as the command ``signal`` does: to the process, one child, its children, or its whole tree.
+def send_signal(watcher: Watcher, process: Process, signum: int, **which: Any) -> None:
+    """Send a signal as the command ``signal`` does, if the hook before it allows that; see :func:`_targets`.
 
     Raise ``OSError`` if the system refuses. A process that has just gone is no error.
     """
-    pid = process.pid
+
+    def proceed(allowed: bool) -> None:
+        for pid in _targets(process.pid, **which) if allowed else ():
+            try:
+                os.kill(pid, signum)
+                watcher.gating.signalled(pid, signum)
+            except ProcessLookupError:
+                continue
+
+    watcher.gating.signal(process.pid, signum, proceed)
+
+
+def _targets(pid: int, *, childpid: int | None = None, children: bool = False, recursive: bool = False) -> list[int]:
+    """Return the PIDs that are meant: the process, one child, its children, or its whole tree."""
     if childpid is not None:
-        targets = [childpid] if childpid in tree.children(pid) else []
-    elif children:
-        targets = tree.children(pid)
-    elif recursive:
-        targets = [pid, *tree.descendants(pid)]
-    else:
-        targets = [pid]
-    for target in targets:
-        try:
-            os.kill(target, signum)
-        except ProcessLookupError:
-            continue
+        return [childpid] if childpid in tree.children(pid) else []
+    if children:
+        return tree.children(pid)
+    return [pid, *tree.descendants(pid)] if recursive else [pid]

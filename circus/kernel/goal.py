@@ -8,7 +8,7 @@ from circus.kernel.plan import RELOAD, RESTART, SEQUENTIAL
 class Goal:
     """Up or down, and which generation of processes. The number of processes stands in the settings."""
 
-    __slots__ = ("fallback", "floor", "generation", "rollout", "start_pending", "up")
+    __slots__ = ("fallback", "floor", "generation", "rollout", "start_pending", "starts", "up")
 
     def __init__(self) -> None:
         self.up = False
@@ -20,6 +20,8 @@ class Goal:
         """The floor before the reload that is under way, in case that it fails."""
         self.rollout = ""
         """How old processes are being replaced: ``restart``, ``reload``, ``sequential``; empty when none is to be."""
+        self.starts = 0
+        """How often a start was wanted: its number."""
         self.start_pending = False
         """True from a start until each slot was filled once."""
 
@@ -32,6 +34,7 @@ class Goal:
         """Want new processes only, after all old ones are gone if there may be any."""
         self._next_generation(RESTART if after_stop else "")
         self.start_pending = True
+        self.starts += 1
 
     def replace(self, *, sequential: bool) -> None:
         """Want each process to be replaced by a new one."""

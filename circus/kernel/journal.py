@@ -29,8 +29,8 @@ class Journal:
         """Call ``sink(topic, data)`` for each event from now on. It must return at once and must not raise."""
         self._sinks.append(sink)
 
-    def publish(self, watcher: str, action: str, **data: Any) -> int:
-        """Record an event of a watcher and return its number. ``time`` is now unless it is given."""
+    def publish(self, watcher: str, action: str, /, **data: Any) -> dict[str, Any]:
+        """Record an event of a watcher and return what was published. ``time`` is now unless it is given."""
         self.seq += 1
         data.setdefault("time", time.time())
         data["seq"] = self.seq
@@ -40,7 +40,7 @@ class Journal:
         self._ring[self.seq % len(self._ring)] = (topic, data)
         for sink in self._sinks:
             sink(topic, data)
-        return self.seq
+        return data
 
     def since(self, seq: int, limit: int = PAGE) -> dict[str, Any]:
         """Return the events after number ``seq``, oldest first, at most ``limit`` of them.

@@ -19,14 +19,17 @@ Act = Callable[["Watcher"], "Intent"]
 
 
 def by_priority(watchers: Iterable[Watcher]) -> list[Watcher]:
-    """Return watchers in starting order: highest priority first; of one priority, in the order of the file."""
-    return sorted(watchers, key=lambda watcher: -watcher.settings.priority)
+    """Return watchers in starting order: plugins, then by priority, highest first; else in the order of the file."""
+    return sorted(watchers, key=_rank)
 
 
 def levels(watchers: Iterable[Watcher]) -> list[list[Watcher]]:
-    """Return watchers in starting order, in groups of one priority."""
-    grouped = itertools.groupby(by_priority(watchers), key=lambda watcher: watcher.settings.priority)
-    return [list(group) for _, group in grouped]
+    """Return watchers in starting order, in groups of one rank."""
+    return [list(group) for _, group in itertools.groupby(by_priority(watchers), key=_rank)]
+
+
+def _rank(watcher: Watcher) -> tuple[bool, int]:
+    return not watcher.settings.is_plugin, -watcher.settings.priority
 
 
 class Operation:

@@ -20,7 +20,7 @@ from circus.kernel.process import Process, Slot
 from circus.kernel.states import LIVE
 
 SPAWN, END = "spawn", "end"
-RELOAD, SEQUENTIAL, RESTART = "reload", "sequential", "restart"
+RELOAD, SEQUENTIAL, RESTART, STOP = "reload", "sequential", "restart", "stop"
 
 
 MOST_STEPS = 64
@@ -130,7 +130,7 @@ class _Planner:
     def bring_down_old(self) -> bool:
         """First half of a restart; return whether any old process is still there."""
         for process in self.old():
-            self.end(process, "restart")
+            self.end(process, RESTART)
         floor = self.wanted.floor
         return bool(self.actual.occupied) or any(process.generation < floor for process in self.actual.processes)
 
@@ -232,7 +232,7 @@ def make_plan(wanted: Wanted, actual: Actual, now: float) -> Plan:
     """Return the steps that bring a watcher nearer to what is wanted."""
     planner = _Planner(wanted, actual, now)
     if not wanted.up:
-        planner.end_all("stop")
+        planner.end_all(STOP)
         return planner.plan()
     planner.end_surplus()
     if wanted.rollout == RESTART and planner.bring_down_old():

@@ -18,6 +18,7 @@ class Process:
     __slots__ = (
         "deadline",
         "expires",
+        "gated",
         "generation",
         "kills",
         "kin",
@@ -44,6 +45,8 @@ class Process:
         self.expires: float | None = None
         self.deadline: float | None = None
         self.reason = ""
+        self.gated = False
+        """Whether the hook after its spawn is not through yet."""
         self.kin: dict[int, float] = {}
         """Descendants seen when the stop began, pid → start time: so those that clear their environment are known."""
         self.kills = 0
@@ -61,10 +64,13 @@ class Process:
         return self.state in states.DYING
 
     def settled_from(self) -> float | None:
-        """Return from when on this process counts as having come up; None while it has not said that it is ready.
+        """Return from when on this process counts as having come up; None while it has not said that it is ready, or
+        the hook after its spawn is not through.
 
         A program that does not declare readiness counts once it has outlived the age at which a death is an early one.
         """
+        if self.gated:
+            return None
         if self.needs_ready:
             return self.started if self.state == states.RUNNING else None
         return self.started + YOUNG

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from circus.exc import SpawnError
 from circus.kernel import deaths, ending, states, waiting
 from circus.kernel.intents import RELOAD
-from circus.kernel.plan import END, RESTART, Actual, Wanted, make_plan
+from circus.kernel.plan import END, RESTART, SPAWN, Actual, Step, Wanted, make_plan
+from circus.kernel.plan import STOP as _STOP
 from circus.kernel.process import Process, Slot
 from circus.launch.spawn import spawn
 
@@ -23,19 +24,23 @@ log = logging.getLogger("circus")
 def take(watcher: Watcher, until: float) -> None:
     """Take a watcher's turn. It ends by ``until`` (monotonic seconds), and asks for another if there is more to do."""
     now = watcher.now()
+    watcher.gating.forget_start()
     _expire(watcher, now)
     _advance(watcher)
     plan = make_plan(_wanted(watcher), _actual(watcher), now)
-    done = 0
+    done = held = 0
     for step in plan.steps:
         if watcher.now() >= until:
             break
+        if not _may(watcher, step):
+            held += 1
+            continue
         if step.verb == END and step.process is not None:
             ending.begin(watcher, step.process, step.reason)
         elif not _fill(watcher, step.wid):
             break
         done += 1
-    if done < len(plan.steps) or plan.goes_on:
+    if done + held < len(plan.steps) or (done and plan.goes_on):
         watcher.wake()  # the picture has changed: compare again
     _advance(watcher)
     waiting.settle(watcher)
@@ -46,10 +51,21 @@ def state_of(watcher: Watcher) -> str:
     """Return the state that follows from what is wanted and what is at this moment."""
     return states.watcher_state(
         up=watcher.goal.up,
-        anything_left=bool(watcher.processes) or watcher.remains.anything,
+        anything_left=_is_anything_left(watcher) or bool(watcher.gating.begun),
         bringing_down=watcher.goal.rollout == RESTART,
         start_pending=watcher.goal.start_pending,
     )
+
+
+def _may(watcher: Watcher, step: Step) -> bool:
+    """Return whether a step may be taken; if not, the gate that it waits at wakes the watcher."""
+    if step.verb == SPAWN:
+        return watcher.gating.may_spawn(step.wid)
+    return step.reason not in (_STOP, RESTART) or watcher.gating.may_end()
+
+
+def _is_anything_left(watcher: Watcher) -> bool:
+    return bool(watcher.processes) or watcher.remains.anything
 
 
 def _wanted(watcher: Watcher) -> Wanted:
@@ -82,7 +98,7 @@ def _advance(watcher: Watcher) -> None:
     goal = watcher.goal
     if goal.rollout == RESTART:
         old = any(process.generation < goal.floor for process in watcher.processes.values())
-        if not old and not watcher.remains.occupied:
+        if not old and not watcher.remains.occupied and watcher.gating.has_ended():
             goal.rollout = ""
             _stopped(watcher)
     elif goal.rollout and _is_rolled_out(watcher):
@@ -90,7 +106,7 @@ def _advance(watcher: Watcher) -> None:
         watcher.unproven = None
         _reloaded(watcher)
         watcher.wake()  # what waited for the end of the rollout
-    if goal.up and goal.start_pending and not goal.rollout and waiting.is_complete(watcher):
+    if goal.up and goal.start_pending and not goal.rollout and _has_started(watcher):
         goal.start_pending = False
         log.info("%s started", watcher.name)
         watcher.publish("start")
@@ -98,10 +114,16 @@ def _advance(watcher: Watcher) -> None:
             _reloaded(watcher)
     if goal.up and watcher.count and not watcher.processes and _is_over(watcher):
         goal.down()
+    if not goal.up and not _is_anything_left(watcher):
+        watcher.gating.has_ended()
     before, watcher.state = watcher.state, state_of(watcher)
     if watcher.state == states.STOPPED and before != states.STOPPED:
         goal.start_pending = False
         _stopped(watcher)
+
+
+def _has_started(watcher: Watcher) -> bool:
+    return waiting.is_complete(watcher) and watcher.gating.may_start() and watcher.gating.has_started()
 
 
 def _is_over(watcher: Watcher) -> bool:
@@ -136,7 +158,8 @@ def _arm(watcher: Watcher, wake_at: float | None) -> None:
     """Come back at the earliest deadline, if there is any."""
     deadlines = [process.deadline for process in watcher.dying.values() if process.deadline is not None]
     remains = watcher.remains.next_deadline()
-    times = [*deadlines, *(at for at in (wake_at, remains) if at is not None)]
+    ready = waiting.ready_until(watcher) if watcher.settings.ready_timeout else None
+    times = [*deadlines, *(at for at in (wake_at, remains, ready) if at is not None)]
     if watcher.timer is not None:
         watcher.timer.cancel()
         watcher.timer = None
@@ -173,4 +196,5 @@ def _fill(watcher: Watcher, wid: int) -> bool:
     context.orphans.born(process)
     context.reaper.watch(process.pid, watcher.exited)
     watcher.publish("spawn", process_pid=process.pid, wid=wid, time=process.started_at)
+    watcher.gating.spawned(process)
     return True

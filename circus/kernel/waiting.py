@@ -58,7 +58,8 @@ def is_complete(watcher: Watcher) -> bool:
         return False
     if watcher.dying:
         return False
-    filled = {process.wid for process in watcher.processes.values() if process.state == states.RUNNING}
+    running = (process for process in watcher.processes.values() if process.state == states.RUNNING)
+    filled = {process.wid for process in running if not process.gated}
     # From the last one, as slots are filled from the first one on: what is missing is found at once.
     return all(
         wid in filled or is_done(watcher, wid) or _awaits_retry(watcher, wid) for wid in range(watcher.count, 0, -1)
@@ -92,8 +93,12 @@ def _is_tried(watcher: Watcher, wid: int) -> bool:
     return slot.spawn_failures > 0 or slot.failures > 0 or slot.filled >= watcher.goal.floor
 
 
-def _is_awaited(watcher: Watcher) -> bool:
-    return any(process.state == states.STARTING for process in watcher.processes.values())
+def ready_until(watcher: Watcher) -> float | None:
+    """Return until when others wait for a process of it to become ready (monotonic seconds); None: for none."""
+    timeout = watcher.settings.ready_timeout or float("inf")
+    started = [process.started for process in watcher.processes.values() if process.state == states.STARTING]
+    until = max(started) + timeout if started else 0.0
+    return until if until > watcher.now() else None
 
 
 def _is_reached(watcher: Watcher, intent: Intent) -> bool:
@@ -103,7 +108,8 @@ def _is_reached(watcher: Watcher, intent: Intent) -> bool:
         return watcher.state == states.STOPPED
     if intent.kind == ATTEMPT:
         tried = all(_is_tried(watcher, wid) for wid in range(watcher.count, 0, -1))
-        return not watcher.goal.up or (tried and not _is_awaited(watcher))
+        # A hook delays its own watcher and no other.
+        return not watcher.goal.up or bool(watcher.gating.waiting) or (tried and ready_until(watcher) is None)
     if not watcher.goal.up:
         return watcher.state == states.STOPPED
     if watcher.goal.rollout or watcher.goal.start_pending:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from circus.kernel import deaths, ending, states, turn, waiting
-from circus.kernel.explain import explain
+from circus.kernel.gating import Gating
 from circus.kernel.goal import Goal
 from circus.kernel.intents import ATTEMPT, KILL, RELOAD, RESIZE, RESTART, START, STOP, Intent, changes
 from circus.kernel.plan import RESTART as DOWN_THEN_UP
@@ -42,6 +42,7 @@ class Watcher:
         """Those of the processes that are being ended."""
         self.slots: dict[int, Slot] = {}
         self.remains = Remains(self)
+        self.gating = Gating(self)
         self.intents: list[Intent] = []
         self.state = states.STOPPED
         """The state that its events have told of."""
@@ -109,10 +110,13 @@ class Watcher:
             self._refill()
         return self._decide(START)
 
-    def stop(self) -> Intent:
-        """Bring it down, with everything that its processes started."""
-        self.goal.down()
-        self.failure = ""
+    def stop(self, failure: str = "") -> Intent:
+        """Bring it down, with everything that its processes started; with ``failure``, as one that failed for good."""
+        if failure and self.goal.up:
+            deaths.give_up(self, failure, deaths.last_exit_code(self))
+        else:
+            self.goal.down()
+            self.failure = ""
         self.unproven = None
         return self._decide(STOP)
 
@@ -174,11 +178,7 @@ class Watcher:
         """
         for process in list(self.processes.values()):
             if pid is None or process.pid == pid:
-                ending.send_signal(process, signum, **which)
-
-    def explain(self) -> dict[str, Any]:
-        """Say why it is in the state that it is in."""
-        return explain(self)
+                ending.send_signal(self, process, signum, **which)
 
     def kill(self, pid: int | None = None, signum: int | None = None, timeout: float | None = None) -> Intent:
         """End one process or all of them; they are replaced. An unknown PID is no error."""
@@ -196,7 +196,8 @@ class Watcher:
         return intent
 
     def hurry(self, seconds: float) -> None:
-        """Let whatever is being ended have no more than this time."""
+        """Let whatever is being ended have no more than this time, and wait for no hook any more."""
+        self.gating.limit(0)
         deadline = self.now() + seconds
         for process in self.dying.values():
             if process.state == states.STOPPING and process.deadline is not None:
@@ -207,6 +208,7 @@ class Watcher:
     def disown(self) -> None:
         """Leave the processes alone from now on: they live on, unwatched."""
         self.context.orphans.forget(self)
+        self.gating.leave()
         for pid in self.processes:
             self.context.reaper.forget(pid)
             self.context.orphans.strangers.spare(pid)
@@ -243,9 +245,9 @@ class Watcher:
         """Compare what is wanted with what is, and take steps until ``until`` (monotonic seconds)."""
         turn.take(self, until)
 
-    def publish(self, action: str, **data: Any) -> None:
-        """Publish an event of this watcher."""
-        self.context.journal.publish(self.name, action, **data)
+    def publish(self, action: str, /, **data: Any) -> dict[str, Any]:
+        """Publish an event of this watcher, and return what was published."""
+        return self.context.journal.publish(self.name, action, **data)
 
     def _decide(self, kind: str) -> Intent:
         """Accept what says whether it is to run. A change of options or of the number of processes does not."""
@@ -287,7 +289,7 @@ class Watcher:
     def _send_hup(self) -> Intent:
         pids = [process.pid for process in self.live()]
         for pid in pids:
-            ending.send(self, pid, signal.SIGHUP)
+            ending.send_gated(self, pid, signal.SIGHUP)
         self.claim()
         self.publish("reload")
         intent = Intent(RELOAD, self.context.journal.seq, pids)

@@ -18,7 +18,7 @@ PACKAGE = Path(circus.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 MODULE_LINES = 300
-KERNEL_LINES = 2500
+KERNEL_LINES = 2600
 
 BASE = frozenset({"", "events", "protocol", "exc", "util", "kinds"})
 # What puts the kernel to use: circusd without its command line, and what embedding programs import.

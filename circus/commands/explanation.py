@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from circus.kernel import states
+from circus.kernel.gating import describe
 from circus.kernel.plan import RESTART
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ def explain(watcher: Watcher) -> dict[str, Any]:
 
 
 def detail(watcher: Watcher) -> str:
-    """Return ``backoff``, ``degraded``, ``failed``, the kind of rollout that is under way, or an empty text."""
+    """Return ``gated``, ``backoff``, ``degraded``, ``failed``, the kind of rollout under way, or an empty text."""
+    if watcher.gating.waiting:
+        return "gated"
     if not watcher.up:
         return "failed" if watcher.failure else ""
     if any(slot.next_try > watcher.now() for slot in _empty_slots(watcher)):
@@ -100,6 +103,9 @@ def _blockers(watcher: Watcher) -> list[dict[str, Any]]:
         elif process.state == states.STARTING:
             blockers.append({"pid": process.pid, "why": "has not said that it is ready", "sigkill_in": None})
     blockers += [
+        {"pid": gate.data.get("pid"), "why": describe(gate), "sigkill_in": None} for gate in watcher.gating.waiting
+    ]
+    blockers += [
         {"pid": pid, "why": "was left behind by a process that ended", "sigkill_in": None}
         for pid in watcher.remains.pids
     ]
@@ -107,6 +113,8 @@ def _blockers(watcher: Watcher) -> list[dict[str, Any]]:
 
 
 def _reason(watcher: Watcher) -> str:
+    if watcher.gating.waiting:
+        return describe(watcher.gating.waiting[0])
     if watcher.failure:
         return watcher.failure
     if watcher.status() == states.WATCHER_STOPPING:
