@@ -273,6 +273,17 @@ def test_ready(circusd: Circusd) -> None:
     assert "ready" in circusd.ok("explain", name="w")["blocked_by"][0]["why"]
 
 
+def test_ready_timeout(circusd: Circusd) -> None:
+    """A watcher whose processes never become ready keeps those of lower priority waiting no longer than that."""
+    circusd.start("[watcher:w]\ncmd = sleep 300\nready = notify\npriority = 9\nautostart = False")
+    circusd.ok("add", name="later", cmd="sleep 300")
+    change(circusd, ready_timeout=0.2)
+    change(circusd, autostart=True)
+    circusd.call("start")
+    circusd.wait_for_pids("later", 1)
+    assert circusd.ok("status", name="w")["status"] == "starting"
+
+
 def test_streams_and_hooks_are_kept(circusd: Circusd) -> None:
     one(circusd)
     change(circusd, **{"stdout_stream": {"class": "FileStream", "filename": "f"}, "stdout_stream.max_bytes": 9})
