@@ -37,6 +37,7 @@ _NAMES = (
     "rm",
     "set",
     "signal",
+    "snapshot",
     "start",
     "stats",
     "status",

@@ -62,7 +62,7 @@ class Daemon:
         self.arbiter = Arbiter(self.loop, ring_size=settings.event_ring_size, warmup_delay=settings.warmup_delay)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.router = Router(self._context, self.loop, self.arbiter.reaper.drain)
-        self.publisher = Publisher(self._context, self.loop)
+        self.publisher = Publisher(self._context, self.loop, self.arbiter.journal)
         self._locks: dict[str, endpoint.Lock | None] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}
         self._dispatcher = Dispatcher(self.arbiter, settings.endpoint_owner, debug=settings.debug)

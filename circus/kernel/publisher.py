@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, Final
 
 import zmq
 
@@ -10,18 +11,37 @@ from circus.protocol import encode
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
+    from circus.kernel.journal import Journal
+
+SYNC: Final = b"@sync."
+"""Whoever subscribes to a topic of his own that begins so gets one message on it: his subscriptions are live."""
+
+TICK: Final = b"circus.tick"
+"""Topic that tells the last event's number each second, so that whoever lost the last ones knows."""
+
+TICK_INTERVAL: Final = 1.0
 
 LARGEST_SUBSCRIPTION = 64 << 10
 """Bytes after which libzmq cuts a subscriber off: nobody subscribes to a topic of that length."""
 
 
 class Publisher:
-    """Sends events to whoever has subscribed. Nothing is encoded while nobody has."""
+    """Sends events to whoever has subscribed. Nothing is encoded while nobody has.
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], loop: asyncio.AbstractEventLoop) -> None:
+    ``on_sync_lost`` is called with the token of a subscription to ``@sync.TOKEN`` that went, as its process does.
+    """
+
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], loop: asyncio.AbstractEventLoop, journal: Journal
+    ) -> None:
+        self.on_sync_lost: Callable[[str], None] | None = None
         self._loop = loop
+        self._journal = journal
         self._topics: set[bytes] = set()
+        self._ticking: asyncio.TimerHandle | None = None
+        self._looking = False
         self._socket = context.socket(zmq.XPUB)
         self._socket.linger = 0
         self._socket.set(zmq.MAXMSGSIZE, LARGEST_SUBSCRIPTION)
@@ -45,13 +65,27 @@ class Publisher:
             return
         self._read_subscriptions()
         if self._topics:
-            self._socket.send_multipart([topic.encode(), encode(data)], zmq.NOBLOCK)
+            self._send(topic.encode(), encode(data))
 
     def close(self) -> None:
         """Stop publishing. What is queued is given a moment."""
         if self._bound:
             self._loop.remove_reader(self._socket.FD)
+        if self._ticking is not None:
+            self._ticking.cancel()
         self._socket.close(linger=200)
+
+    def _send(self, topic: bytes, message: bytes) -> None:
+        self._socket.send_multipart([topic, message], zmq.NOBLOCK)
+        if not self._looking:
+            # libzmq's descriptor signals edges: a subscription that has come meanwhile would not be seen.
+            self._looking = True
+            self._loop.call_soon(self._look)
+
+    def _look(self) -> None:
+        self._looking = False
+        if not self._socket.closed:
+            self._read_subscriptions()
 
     def _read_subscriptions(self) -> None:
         while True:
@@ -59,7 +93,23 @@ class Publisher:
                 frame = self._socket.recv(zmq.NOBLOCK)
             except zmq.ZMQError:
                 return
+            topic = frame[1:]
             if frame[:1] == b"\x01":
-                self._topics.add(frame[1:])
+                self._topics.add(topic)
+                if topic.startswith(SYNC):
+                    self._send(topic, b"{}")
+                if self._ticking is None and TICK.startswith(topic):
+                    self._ticking = self._loop.call_later(TICK_INTERVAL, self._tick)
             elif frame[:1] == b"\x00":
-                self._topics.discard(frame[1:])
+                self._topics.discard(topic)
+                if topic.startswith(SYNC) and self.on_sync_lost is not None:
+                    # Not now: that may lead to an event, and another one may just be on its way out.
+                    self._loop.call_soon(self.on_sync_lost, topic[len(SYNC) :].decode(errors="replace"))
+
+    def _tick(self) -> None:
+        self._ticking = None
+        if any(TICK.startswith(topic) for topic in self._topics):
+            self._ticking = self._loop.call_later(TICK_INTERVAL, self._tick)
+            journal = self._journal
+            data = {"seq": journal.seq, "boot": journal.boot, "time": time.time(), "mono": time.monotonic()}
+            self._send(TICK, encode(data))
