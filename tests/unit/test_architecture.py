@@ -55,7 +55,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "cli": BASE
     | FACES
     | CLIENTS
-    | {"config", "hooks", "hooks.registry", "launch", "endpoints", "kernel", "commands", "stream"},
+    | {"config", "hooks", "hooks.registry", "launch", "endpoints", "kernel", "commands", "plugins", "stream"},
     "testing": BASE
     | FACES
     | CLIENTS

@@ -1,0 +1,105 @@
+"""``circus-plugin``: runs one plugin, by hand or because circusd has started it."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+from circus import __version__
+from circus.cli import logs
+from circus.cli.circusd import LEVELS
+from circus.exc import CircusError
+from circus.plugins.briefing import Briefing, read_briefing
+from circus.util import default_endpoint, default_pubsub_endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+log = logging.getLogger("circus")
+
+_SUPERVISED = "plugin:"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a plugin; return its exit status: 0, or 1 after an error."""
+    options = _parser().parse_args(argv)
+    try:
+        briefing = _from_circusd(options.plugin) if options.plugin.startswith(_SUPERVISED) else _by_hand(options)
+        logs.configure(briefing.log["level"], briefing.log["output"])
+    except CircusError as error:
+        print(f"circus-plugin: {error}", file=sys.stderr)
+        return 1
+    return _run(briefing)
+
+
+def _run(briefing: Briefing) -> int:
+    from circus.plugins.loading import PluginError
+    from circus.plugins.runtime import run
+
+    try:
+        return run(briefing)
+    except PluginError as error:
+        log.error("%s", error, exc_info=error.__cause__ if error.theirs or log.isEnabledFor(logging.DEBUG) else None)
+    except Exception:
+        log.exception("the plugin ended")
+    return 1
+
+
+def _from_circusd(name: str) -> Briefing:
+    try:
+        return read_briefing(sys.stdin.fileno())
+    except (OSError, ValueError, TypeError) as error:
+        raise CircusError(
+            f"{name} is for circusd, which says on standard input what to run ({error}); by hand, write "
+            f"circus-plugin {name.removeprefix(_SUPERVISED)}"
+        ) from None
+
+
+def _by_hand(options: argparse.Namespace) -> Briefing:
+    return Briefing(
+        name=f"{_SUPERVISED}{options.plugin}",
+        factory=options.plugin,
+        config=_config(options.config),
+        endpoint=options.endpoint or default_endpoint(),
+        pubsub_endpoint=options.pubsub or default_pubsub_endpoint(),
+        check_delay=options.check_delay,
+        ssh_server=options.ssh,
+        log={"level": options.log_level, "output": options.log_output},
+    )
+
+
+def _config(text: str) -> dict[str, str]:
+    """Read ``key:value:::key:value``; a value may hold colons."""
+    config = {}
+    for pair in text.split(":::") if text else ():
+        key, colon, value = pair.partition(":")
+        if not colon or not key.strip():
+            raise CircusError(f"--config: {pair!r} is no option; write KEY:VALUE, and ::: between two of them")
+        config[key.strip()] = value
+    return config
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="circus-plugin", description="Run one plugin, beside a circusd that runs.", allow_abbrev=False
+    )
+    parser.add_argument(
+        "plugin", metavar="PLUGIN", help="registered name, module:attribute, dotted path or FILE.py:attribute"
+    )
+    parser.add_argument("--endpoint", help="where circusd takes commands; default: the local one")
+    parser.add_argument("--pubsub", help="where circusd publishes its events; default: the local one")
+    parser.add_argument("--config", default="", metavar="KEY:VALUE:::KEY:VALUE", help="the plugin's options")
+    parser.add_argument("--check-delay", type=float, default=5.0, metavar="SECONDS", help="circusd's own; default: 5")
+    parser.add_argument(
+        "--log-level", type=str.lower, choices=LEVELS, default="info", help="least level of what is logged"
+    )
+    parser.add_argument("--log-output", default="-", metavar="WHERE", help="a file, - for standard error, or syslog:…")
+    parser.add_argument("--ssh", metavar="SERVER", help="reach circusd's tcp:// endpoints through user@host:port")
+    parser.add_argument("--version", action="version", version=f"circus-plugin {__version__}")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""What a plugin's process is told when it starts, and the memory in which it leaves word of how far it has come."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+PROGRESS_SIZE: Final = 16
+"""Bytes of the memory that outlives a plugin's process: the number of the last event that it has finished, and eight
+that are kept for later."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Briefing:
+    """How to run one plugin.
+
+    ``factory`` is what makes it, ``module:attribute``, a dotted path or ``FILE.py:attribute``. ``boot`` is the life of
+    the daemon that starts it, empty by hand. ``progress`` is the descriptor of its memory. ``daemon`` is the process id
+    of circusd, which it does not outlive.
+    """
+
+    name: str
+    factory: str
+    config: dict[str, str] = field(default_factory=dict, repr=False)
+    endpoint: str
+    pubsub_endpoint: str
+    check_delay: float = 5.0
+    ssh_server: str | None = None
+    boot: str = ""
+    progress: int | None = None
+    daemon: int | None = None
+    log: dict[str, Any] = field(default_factory=dict)
+
+
+def read_briefing(descriptor: int) -> Briefing:
+    """Read what circusd has to say. Raise ``ValueError`` if that is no briefing."""
+    with os.fdopen(descriptor, "rb", closefd=False) as file:
+        told = json.load(file)
+    if not isinstance(told, dict):
+        raise ValueError("it is no object")
+    known = Briefing.__dataclass_fields__
+    return Briefing(**{key: value for key, value in told.items() if key in known})
+
+
+class Progress:
+    """The number of the last event that a plugin has finished, 0 for none, where its successor finds it.
+
+    Without a descriptor nobody does.
+    """
+
+    def __init__(self, descriptor: int | None) -> None:
+        memory = mmap.mmap(-1, PROGRESS_SIZE) if descriptor is None else mmap.mmap(descriptor, PROGRESS_SIZE)
+        # Native numbers are stored whole or not at all, whenever this process is killed.
+        self._numbers = memoryview(memory).cast("Q")
+
+    @property
+    def seq(self) -> int:
+        """The number; it may be set."""
+        return self._numbers[0]
+
+    @seq.setter
+    def seq(self, value: int) -> None:
+        self._numbers[0] = value
