@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from circus.commands.base import Command, Json
+from circus.commands.explanation import explain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Snapshot(Command):
 
 
 def _picture(watcher: Watcher) -> Json:
-    explained = watcher.explain()
+    explained = explain(watcher)
     picture: dict[str, Any] = {key: explained[key] for key in ("state", "detail", "reason")}
     picture["numprocesses"] = watcher.count
     picture["autostart"] = watcher.settings.autostart
