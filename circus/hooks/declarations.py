@@ -30,11 +30,9 @@ class OptionSpec:
 
     def __post_init__(self) -> None:
         _require(_OPTION.match(self.name), f"{self.name!r} is no name of an option; write words, with dots between")
-        _require(
-            self.type.partition("(")[0] in kinds.READERS,
-            f"option {self.name}: {self.type!r} is no type{kinds.nearest(self.type, kinds.READERS)}; "
-            f"accepted: {', '.join(kinds.READERS)}",
-        )
+        if self.type.partition("(")[0] not in kinds.READERS:
+            accepted = f"accepted: {', '.join(kinds.READERS)}{kinds.nearest(self.type, kinds.READERS)}"
+            raise ValueError(f"option {self.name}: {self.type!r} is no type; {accepted}")
         _require(self.doc.strip(), f"option {self.name}: doc is empty; say in one sentence what it means")
 
     def read(self, text: str) -> Any:
@@ -66,13 +64,14 @@ class PluginSpec:
     """A plugin: the name for ``[plugin:NAME]`` and ``use = NAME``, and ``module:attribute`` of what makes it.
 
     circusd never imports the factory, the plugin's own process does. ``options`` are those of its section that are
-    checked; others reach the plugin as they are.
+    checked; others reach the plugin as they are. ``aliases`` are dotted paths of earlier days that mean it too.
     """
 
     name: str
     factory: str
     options: tuple[OptionSpec, ...] = ()
     doc: str = ""
+    aliases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check(self, "plugin", self.factory)

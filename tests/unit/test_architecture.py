@@ -31,6 +31,8 @@ REGISTRY = frozenset(
         "circus.hooks",
         "circus.hooks.calls",
         "circus.hooks.declarations",
+        "circus.hooks.distributions",
+        "circus.hooks.foreign",
         "circus.hooks.registry",
         "circus.hooks.specs",
     }

@@ -53,7 +53,7 @@ def test_a_regular_expression_is_tried() -> None:
         (lambda: PluginSpec("two words", "m:a", doc="d"), "no name of a plugin"),
         (lambda: PluginSpec("p", "m.a", doc="d"), "no path; write it as package.module:attribute"),
         (lambda: HookSpec("h", "m:a"), "doc is empty"),
-        (lambda: OptionSpec("o", "integr", doc="d"), "is no type; did you mean 'integer'"),
+        (lambda: OptionSpec("o", "integr", doc="d"), "is no type; accepted: .*; did you mean 'integer'"),
         (lambda: PluginSpec("p", "m:a", options=("o",), doc="d"), "'o' is no OptionSpec"),  # type: ignore[arg-type]
     ],
 )
