@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
-from circus.testing.plugin import circusd
+from collections.abc import Iterator
 
-__all__ = ["circusd"]
+import pytest
+
+from tests.support import Circusd, daemon
+
+
+@pytest.fixture
+def circusd() -> Iterator[Circusd]:
+    """A daemon of its own, not started yet."""
+    with daemon() as instance:
+        yield instance

@@ -86,6 +86,7 @@ class Daemon:
         arbiter.stats_endpoint = settings.stats_endpoint or default_stats_endpoint()
         self.apply(settings)
         arbiter.journal.subscribe(self.publisher.publish)
+        self.publisher.on_sync_lost = arbiter.gates.lost
         arbiter.reloader = Reloader(arbiter, self.config, self._prepare)
         syscalls.become_subreaper()
         self._install_signals()

@@ -274,7 +274,7 @@ class Lifecycle:
         process_pid: int,
         time: float,
         exit_code: int,
-        process_status: str,
+        process_status: int | None,
     ) -> bool | None:
         """Hear how a process ended; ``exit_code`` is minus the signal's number if one ended it. Nothing waits for this.
 

@@ -95,6 +95,8 @@ def expire(watcher: Watcher, process: Process, now: float) -> None:
             process.wid,
         )
         watcher.publish("kill", process_pid=process.pid, wid=process.wid, signum=int(signal.SIGKILL))
+        watcher.gating.signal(process.pid, signal.SIGKILL, lambda _: None)
+        watcher.gating.signalled(process.pid, signal.SIGKILL)
         return
     process.kills += 1
     if process.kills == UNKILLABLE_AFTER:

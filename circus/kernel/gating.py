@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from circus.kernel import deaths, ending
 from circus.kernel.gates import Gate, Outcome
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from circus.kernel.watcher import Watcher
 
 log = logging.getLogger("circus")
+
+UNEXISTING: Final = 2
+"""Status that hooks get of a process which ended by itself; None of one that was to end. Their authors know it so."""
 
 _Key = tuple[str, int]
 
@@ -105,8 +108,9 @@ class Gating:
         for key in [key for key, gate in self._waiting.items() if gate.data.get("pid") == process.pid]:
             self._leave(key)
         self._ask(("before_reap", process.pid), None, process_pid=process.pid)
+        status = None if process.reason else UNEXISTING
         self._ask(
-            ("after_reap", process.pid), None, process_pid=process.pid, exit_code=exit_code, process_status="dead"
+            ("after_reap", process.pid), None, process_pid=process.pid, exit_code=exit_code, process_status=status
         )
 
     # All of them.

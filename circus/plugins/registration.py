@@ -17,10 +17,7 @@ def _loop_rate(default: float) -> OptionSpec:
     return OptionSpec("loop_rate", "number(min=0.1)", default, doc="seconds between two looks")
 
 
-LOOP_RATE = _loop_rate(60.0)
-
-
-def statsd_options(application_name: str = "app") -> tuple[OptionSpec, ...]:
+def _statsd(application_name: str = "app") -> tuple[OptionSpec, ...]:
     """What everything that sends to a statsd server has."""
     return (
         OptionSpec("host", "text", "localhost", doc="host of the statsd server"),
@@ -33,14 +30,14 @@ def statsd_options(application_name: str = "app") -> tuple[OptionSpec, ...]:
 STATSD = PluginSpec(
     "statsd",
     "circus.plugins.statsd:StatsdEmitter",
-    options=statsd_options(),
+    options=_statsd(),
     doc="Count each event with a statsd server.",
 )
 FULL_STATS = PluginSpec(
     "full_stats",
     "circus.plugins.statsd:FullStats",
-    options=(*statsd_options(), LOOP_RATE),
-    doc="Gauge each watcher's use of CPU and memory with a statsd server.",
+    options=(*_statsd(), _loop_rate(60.0)),
+    doc="Count each event, and gauge each watcher's use of CPU and memory, with a statsd server.",
 )
 FLAPPING = PluginSpec(
     "flapping",
@@ -58,8 +55,8 @@ RESOURCE_WATCHER = PluginSpec(
     "resource_watcher",
     "circus.plugins.resource_watcher:ResourceWatcher",
     options=(
-        *statsd_options(),
-        LOOP_RATE,
+        *_statsd(),
+        _loop_rate(60.0),
         OptionSpec("watcher", "text", doc="the watcher that is looked after"),
         OptionSpec("service", "text", doc="the same as watcher"),
         OptionSpec("max_cpu", _PERCENT, 90.0, doc="most percent of CPU that a process may use"),
@@ -82,8 +79,8 @@ HTTP_OBSERVER = PluginSpec(
     "http_observer",
     "circus.plugins.http_observer:HttpObserver",
     options=(
-        *statsd_options("http_observer"),
-        LOOP_RATE,
+        *_statsd("http_observer"),
+        _loop_rate(60.0),
         OptionSpec("check_url", "text", doc="URL that is asked for", required=True),
         OptionSpec("timeout", "number(min=0.01)", 10.0, doc="seconds that an answer may take"),
         OptionSpec("restart_on_error", "text", doc="watcher that is restarted when the URL fails"),
@@ -94,7 +91,7 @@ WATCHDOG = PluginSpec(
     "watchdog",
     "circus.plugins.watchdog:WatchDog",
     options=(
-        LOOP_RATE,
+        _loop_rate(60.0),
         OptionSpec("watchers_regex", "regex", ".*", doc="the watchers whose processes send heartbeats"),
         OptionSpec("msg_regex", "regex", r"^(?P<pid>.*);(?P<timestamp>.*)$", doc="form of a heartbeat, with the pid"),
         OptionSpec("max_count", _COUNT, 3, doc="looks without a heartbeat until a process is killed"),
