@@ -17,10 +17,10 @@ from circus.commands.dispatch import Dispatcher
 from circus.config.unserved import not_yet_served, refuse_unprotected
 from circus.daemon.rebinding import Rebinding
 from circus.daemon.reload import Reloader
+from circus.daemon.systemd import notify, watchdog_interval
 from circus.endpoints import discovery, endpoint
 from circus.exc import CircusError
 from circus.kernel.arbiter import Arbiter
-from circus.kernel.notify import notify, watchdog_interval
 from circus.kernel.publisher import Publisher
 from circus.kernel.router import Router
 from circus.kernel.signals import Signals
