@@ -7,7 +7,7 @@ from typing import Any
 
 ACTIONS: dict[str, tuple[str, str]] = {
     "spawn": ("process_pid, wid", "A process was started; ``time`` is its start."),
-    "start": ("", "A start of the watcher is complete."),
+    "start": ("reason", "A start of the watcher is complete; ``reason`` is what the command gave as such, or empty."),
     "ready": ("process_pid, wid", "A process of a watcher with ``ready = notify`` said that it is ready."),
     "kill": (
         "process_pid, wid, signum",
@@ -19,7 +19,11 @@ ACTIONS: dict[str, tuple[str, str]] = {
         "``exited`` when nobody asked for its end, else stop, restart, reload, resize, kill, max_age or hook.",
     ),
     "orphan": ("wid, pids", "A process died and left others behind, which are being ended."),
-    "stop": ("", "A stop of the watcher is complete: every process of it, and all that those started, is gone."),
+    "stop": (
+        "reason",
+        "A stop of the watcher is complete: every process of it, and all that those started, is gone; ``reason`` is "
+        "what the command gave as such, or empty.",
+    ),
     "reload": ("", "A graceful reload is complete."),
     "reload_failed": ("reason", "The new processes of a reload did not come up; the old ones stay."),
     "spawn_failed": ("wid, stage, reason, attempt, retry_in", "A process could not be started."),

@@ -118,7 +118,8 @@ def _reason(watcher: Watcher) -> str:
     if watcher.failure:
         return watcher.failure
     if watcher.status() == states.WATCHER_STOPPING:
-        return "a restart brings the old processes down" if watcher.goal.rollout == RESTART else "it is being stopped"
+        restarting = watcher.goal.rollout == RESTART
+        return "a restart brings the old processes down" if restarting else watcher.goal.reason or "it is being stopped"
     if not watcher.up and watcher.awaiting == watcher.claimed != 0:
         return "its turn comes after watchers of higher priority and warmup_delay"
     if not watcher.up:
@@ -135,4 +136,4 @@ def _last_words(watcher: Watcher) -> str:
     by_itself = [slot for slot in watcher.slots.values() if slot.ended_by_itself]
     if by_itself and not watcher.settings.respawn:
         return "its processes ended, and respawn is off"
-    return "it was stopped"
+    return watcher.goal.reason or "it was stopped"

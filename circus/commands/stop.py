@@ -23,17 +23,20 @@ class Stop(Command):
         PATTERN,
         MATCH,
         Property("failure", "text", "the watcher that is named counts as failed for good, for this reason"),
+        Property("reason", "text", "why the watcher that is named is stopped: explain tells it, and the event stop"),
         WAITING,
     )
     role = OPERATOR
     replies = "with waiting and one watcher: info (null)"
 
     def execute(self, arbiter: Arbiter, properties: Json) -> Json | Awaitable[Json]:
-        if not properties["failure"]:
+        failure, reason = properties["failure"] or "", properties["reason"] or ""
+        if not failure and not reason:
             return act("stop", arbiter, properties)
         if properties["name"] is None:
-            raise MessageError("message invalid 'name' is missing: only a watcher that is named can have failed")
-        return accepted(arbiter.get_watcher(properties["name"]).stop(properties["failure"]), properties)
+            what = "have failed" if failure else "have a reason of its own"
+            raise MessageError(f"message invalid 'name' is missing: only a watcher that is named can {what}")
+        return accepted(arbiter.get_watcher(properties["name"]).stop(failure, reason), properties)
 
 
 COMMAND = Stop()

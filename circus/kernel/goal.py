@@ -8,7 +8,7 @@ from circus.kernel.plan import RELOAD, RESTART, SEQUENTIAL
 class Goal:
     """Up or down, and which generation of processes. The number of processes stands in the settings."""
 
-    __slots__ = ("fallback", "floor", "generation", "rollout", "start_pending", "starts", "up")
+    __slots__ = ("fallback", "floor", "generation", "reason", "rollout", "start_pending", "starts", "up")
 
     def __init__(self) -> None:
         self.up = False
@@ -24,15 +24,17 @@ class Goal:
         """How often a start was wanted: its number."""
         self.start_pending = False
         """True from a start until each slot was filled once."""
+        self.reason = ""
+        """Why it is up or down, where whoever decided so has said why."""
 
-    def down(self) -> None:
+    def down(self, reason: str = "") -> None:
         """Want nothing to run."""
-        self.up = False
-        self.rollout = ""
+        self.up, self.rollout, self.reason = False, "", reason
 
-    def fresh(self, *, after_stop: bool) -> None:
+    def fresh(self, *, after_stop: bool, reason: str = "") -> None:
         """Want new processes only, after all old ones are gone if there may be any."""
         self._next_generation(RESTART if after_stop else "")
+        self.reason = reason
         self.start_pending = True
         self.starts += 1
 

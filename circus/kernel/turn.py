@@ -109,7 +109,7 @@ def _advance(watcher: Watcher) -> None:
     if goal.up and goal.start_pending and not goal.rollout and _has_started(watcher):
         goal.start_pending = False
         log.info("%s started", watcher.name)
-        watcher.publish("start")
+        watcher.publish("start", reason=goal.reason)
         if any(intent.kind == RELOAD for intent in watcher.intents):
             _reloaded(watcher)
     if goal.up and watcher.count and not watcher.processes and _is_over(watcher):
@@ -142,7 +142,7 @@ def _stopped(watcher: Watcher) -> None:
     for wid in [wid for wid in watcher.slots if wid > watcher.count]:
         del watcher.slots[wid]
     log.info("%s stopped", watcher.name)
-    watcher.publish("stop")
+    watcher.publish("stop", reason=watcher.goal.reason)
 
 
 def _is_rolled_out(watcher: Watcher) -> bool:

@@ -101,21 +101,24 @@ class Watcher:
 
     # What others want of it.
 
-    def start(self) -> Intent:
+    def start(self, reason: str = "") -> Intent:
         """Bring it up: fill every slot that is empty, at once."""
         self.context.refuse_when_closing()
         if not self.goal.up or self.successor is not None:
-            self._begin_fresh()
+            self._begin_fresh(reason)
         else:
             self._refill()
         return self._decide(START)
 
-    def stop(self, failure: str = "") -> Intent:
-        """Bring it down, with everything that its processes started; with ``failure``, as one that failed for good."""
+    def stop(self, failure: str = "", reason: str = "") -> Intent:
+        """Bring it down, with everything that its processes started; with ``failure``, as one that failed for good.
+
+        ``reason`` is kept if it is this stop that brings it down: what somebody else has decided before stays so.
+        """
         if failure and self.goal.up:
             deaths.give_up(self, failure, deaths.last_exit_code(self))
         else:
-            self.goal.down()
+            self.goal.down(reason if self.goal.up or not reason else self.goal.reason)
             self.failure = ""
         self.unproven = None
         return self._decide(STOP)
@@ -266,9 +269,9 @@ class Watcher:
             self._forgive()
         return self._accept(RELOAD)
 
-    def _begin_fresh(self) -> None:
+    def _begin_fresh(self, reason: str = "") -> None:
         self.unproven = None
-        self.goal.fresh(after_stop=bool(self.processes or self.remains.anything))
+        self.goal.fresh(after_stop=bool(self.processes or self.remains.anything), reason=reason)
         self._forgive()
 
     def _forgive(self) -> None:
