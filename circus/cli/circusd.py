@@ -82,7 +82,7 @@ def _check(options: argparse.Namespace) -> int:
     if faults:
         print(f"{options.config}: {_count(len(faults), 'fault')}", file=sys.stderr)
         return 1
-    for sentence in not_yet_served(load(options.config)):
+    for sentence in not_yet_served(load(options.config, configure=True)):
         print(f"note: {sentence}", file=sys.stderr)
     print(f"{options.config}: ok" + (f", {_count(len(warnings), 'warning')}" if warnings else ""))
     return 0
@@ -104,7 +104,7 @@ def _serve(options: argparse.Namespace) -> int:
     from circus.launch import syscalls
 
     syscalls.open_standard_descriptors()
-    config = load(options.config, strict=options.strict, check_paths=True)
+    config = load(options.config, strict=options.strict, check_paths=True, configure=True)
     report: Report | None = None
     if options.daemon:
         from circus.cli.daemonize import daemonize

@@ -119,10 +119,27 @@ def _changed(settings: WatcherSettings, key: str, value: object) -> WatcherSetti
         return _replaced(settings, key, _stream(key, value))
     row = find(options_of(type(settings)), key)
     if row is None:
-        raise MessageError(f"unknown key {key!r}")
+        return dataclasses.replace(settings, extra={**settings.extra, key: _registered(key, value)})
     if row.prefix:
         return _changed_member(settings, row, key, value)
     return _replaced(settings, row.field, _single(row, value))
+
+
+def _registered(key: str, value: object) -> str:
+    """The text of an option that a plugin has registered for watchers, such as ``flapping.attempts``."""
+    from circus.hooks.registry import registry
+
+    options = registry().options
+    if key not in options:
+        near = kinds.closest(key, options, 2)
+        raise MessageError(f"unknown key {key!r}" + (f"; did you mean {near!r}?" if near else ""))
+    if not isinstance(value, (str, int, float)):
+        raise MessageError(f"{key!r}: {value!r} is neither text nor number nor boolean")
+    try:
+        options[key].spec.read(str(value))
+    except ValueError as error:
+        raise MessageError(f"{key!r}: {error}") from None
+    return str(value)
 
 
 def _replaced(settings: WatcherSettings, field: str, value: Any) -> WatcherSettings:
@@ -206,15 +223,29 @@ def _hooks(settings: WatcherSettings, value: object) -> dict[str, tuple[str, boo
         if name not in kinds.HOOKS:
             raise MessageError(f"Unknown hook {name!r}{kinds.nearest(str(name), kinds.HOOKS)}")
         if isinstance(hook, (list, tuple)) and len(hook) == 2 and isinstance(hook[0], str):
-            result[name] = (hook[0], bool(hook[1]))
+            result[name] = (_function(name, hook[0]), bool(hook[1]))
         elif isinstance(hook, str):
             try:
-                result[name] = kinds.hook(hook)
+                function, ignored = kinds.hook(hook)
             except ValueError as error:
                 raise MessageError(f"'hooks.{name}': {error}") from None
+            result[name] = (_function(name, function), ignored)
         else:
             raise MessageError(f"{hook!r} isn't a valid hook: write its dotted path, or a list of path and boolean")
     return result
+
+
+def _function(hook: str, function: str) -> str:
+    """The function of a hook if it may be one. Whether a path can be imported shows when the hook is run."""
+    from circus.config.installed import hook_fault
+    from circus.hooks.references import is_file
+
+    fault = hook_fault(function)
+    if not fault and is_file(function.partition("(")[0].strip()) and not os.path.isabs(function):
+        fault = f"{function!r} is relative to nothing; accepted: the whole path of the file"
+    if fault:
+        raise MessageError(f"'hooks.{hook}': {fault}")
+    return function
 
 
 def _stream(key: str, value: object) -> dict[str, str]:

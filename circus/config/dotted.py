@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from circus.config.faults import Place, Report
 from circus.config.ini import Document
-from circus.config.known import PLUGINS, is_dotted, stream_name
+from circus.hooks.references import is_file, is_path, path_fault
+from circus.hooks.registry import registry
 
 if TYPE_CHECKING:
     from circus.config.loader import Config
@@ -27,16 +28,28 @@ TIME_LIMIT = 10.0
 
 # One fork for each environment, since modules of the same name may differ. Each result is a line: group, path, fault.
 _CHILD = r"""
-import importlib, json, os, site, sys
+import importlib, importlib.util, json, os, site, sys
+
+files = {}
+
+def load(path):
+    if path not in files:
+        sys.path.insert(0, os.path.dirname(path))
+        name = os.path.basename(path)[:-3]
+        spec = importlib.util.spec_from_file_location(name, path)
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        files[path] = module
+    return files[path]
 
 def resolve(path):
-    module, colon, names = path.partition(":")
+    module, colon, names = path.rpartition(":") if path.rpartition(":")[0].endswith(".py") else path.partition(":")
     if not colon:
         module, _, names = path.rpartition(".")
     names = names.split(".")
     while True:
         try:
-            found = importlib.import_module(module)
+            found = load(module) if module.endswith(".py") else importlib.import_module(module)
             break
         except ModuleNotFoundError as error:
             if colon or "." not in module or not (module + ".").startswith((error.name or "?") + "."):
@@ -105,7 +118,8 @@ def check_dotted(config: Config, document: Document, report: Report) -> None:
         fault = outcomes.get((number, path), "its import was not reached in time, because of the others")
         for reference in references if fault else ():
             message = f"the {reference.noun} {path!r} cannot be imported: {fault}"
-            message += "; accepted: a callable that the watcher's PYTHONPATH or circusd's own leads to"
+            place = "in that file" if is_file(path) else "that the watcher's PYTHONPATH or circusd's own leads to"
+            message += f"; accepted: a callable {place}"
             report.fault(reference.place, reference.section, reference.option, message)
 
 
@@ -123,19 +137,24 @@ def _references(config: Config, document: Document) -> list[_Reference]:
     found = []
     plugins = {plugin.name: plugin for plugin in config.plugins}
     for watcher in (*config.watchers, *(plugin.watcher for plugin in config.plugins)):
-        named = [(function, "hook", f"hooks.{hook}") for hook, (function, _) in watcher.hooks.items()]
+        named = [
+            (function.partition("(")[0].strip(), "hook", f"hooks.{hook}")
+            for hook, (function, _) in watcher.hooks.items()
+        ]
         for option in ("stdout_stream", "stderr_stream"):
-            named.append((stream_name(getattr(watcher, option).get("class", "")), "stream", f"{option}.class"))
+            stream = getattr(watcher, option).get("class", "")
+            # Whoever registers something vouches for it.
+            named.append(("" if registry().find_stream(stream) else stream, "stream", f"{option}.class"))
         section = watcher.name
         if watcher.name in plugins:
             use = plugins[watcher.name].use
-            named.append(("" if use in PLUGINS.values() else use, "plugin", "use"))
+            named.append(("" if registry().find_plugin(use) else use, "plugin", "use"))
         else:
             section = f"watcher:{watcher.name}"
         for path, noun, option in named:
-            if is_dotted(path):
+            if is_path(path) and not path_fault(path):
                 place = document.place(section, option)
-                found.append(_Reference(path.partition("(")[0], noun, watcher, section, option, place))
+                found.append(_Reference(path, noun, watcher, section, option, place))
     return found
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from circus.config.ini import Document
 
 
 class Place(NamedTuple):
@@ -52,3 +55,20 @@ class Report:
         order = {file: position for position, file in enumerate(self.files)}
         for found in (self.faults, self.warnings):
             found.sort(key=lambda fault: (order.get(fault.file, len(order)), fault.line))
+
+
+class Subject(NamedTuple):
+    """A section, and where to say what is wrong with it."""
+
+    section: str
+    document: Document
+    report: Report
+
+    def place(self, option: str = "") -> Place:
+        return self.document.place(self.section, option)
+
+    def fault(self, option: str, message: str) -> None:
+        self.report.fault(self.place(option), self.section, option, message)
+
+    def warn(self, option: str, message: str) -> None:
+        self.report.warn(self.place(option), self.section, option, message)

@@ -14,7 +14,7 @@ from circus.config import ini, rules
 from circus.config.change import STREAMS, complete_stream
 from circus.config.faults import Fault, Report
 from circus.config.ini import Document
-from circus.config.known import PLUGINS
+from circus.config.installed import plugin_options
 from circus.config.options import Option, find
 from circus.config.schema import (
     CIRCUS,
@@ -28,6 +28,8 @@ from circus.config.schema import (
 from circus.config.typed import WATCHER_OPTIONS, describe_unknown_section, split_section, typed_sections
 from circus.config.variables import environment_lookup, expand, expand_environment
 from circus.exc import ConfigError
+from circus.hooks.references import in_folder
+from circus.hooks.registry import registry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,23 +63,24 @@ class Source:
         return dict(env)
 
 
-def load(path: str, *, strict: bool = False, check_paths: bool = False) -> Config:
+def load(path: str, *, strict: bool = False, check_paths: bool = False, configure: bool = False) -> Config:
     """Read the configuration ``path`` with all that it includes.
 
     With ``strict`` warnings are faults. With ``check_paths`` the functions, streams and plugins that it names are
-    imported in a child, which may take up to 10 seconds. Raise ``ConfigError`` with every fault.
+    imported in a child, which may take up to 10 seconds. With ``configure`` distributions may change it, as for a
+    daemon. Raise ``ConfigError`` with every fault.
     """
     report = Report()
-    config = _load(path, report, strict, check_paths)
+    config = _load(path, report, strict, check_paths, configure)
     if report.faults:
         raise ConfigError(list(report.faults))
     return dataclasses.replace(config, warnings=report.warnings)
 
 
 def check(path: str, strict: bool = False) -> tuple[list[Fault], list[Fault]]:
-    """The faults and the warnings of the configuration ``path``, dotted paths included."""
+    """The faults and the warnings of the configuration ``path`` for a daemon, dotted paths included."""
     report = Report()
-    _load(path, report, strict, True)
+    _load(path, report, strict, True, True)
     return report.faults, report.warnings
 
 
@@ -93,7 +96,7 @@ def read_source(path: str, report: Report) -> Source:
         elif split[0] == "env":
             if split[1]:
                 source.patterns.append((split[1], text[section]))
-        elif text[section] or (split[0] == "plugin" and split[1] in PLUGINS):
+        elif text[section] or split[0] == "plugin":
             source.texts[section] = text[section].dict()
     for section, options in source.texts.items():
         kind, _, name = section.partition(":")
@@ -105,10 +108,14 @@ def read_source(path: str, report: Report) -> Source:
     return source
 
 
-def _load(path: str, report: Report, strict: bool, check_paths: bool) -> Config:
+def _load(path: str, report: Report, strict: bool, check_paths: bool, configure: bool) -> Config:
     source = read_source(path, report)
     config = _build(source, report)
     rules.check(config, source.document, report)
+    if configure and not report.faults:
+        from circus.config import configured
+
+        config = configured.configure(config, source.document, report)
     if check_paths:
         from circus.config.dotted import check_dotted
 
@@ -126,12 +133,13 @@ def _build(source: Source, report: Report) -> Config:
     for section, options in values.items():
         kind, _, name = section.partition(":")
         if kind == "watcher":
+            options = _with_whole_paths(options, section, source.document)
             watchers.append(_watcher(name, options, source.environment(name)))
         elif kind == "socket":
             sockets.append(_socket(name, options))
         elif kind == "plugin":
-            config = {option: text for option, text in source.texts[section].items() if option != "use"}
-            plugins.append(_plugin(name, options, config, source.environment(section), circus.debug))
+            options = _with_whole_paths(options, section, source.document)
+            plugins.append(_plugin(name, options, source.texts[section], source.environment(section), circus.debug))
     return Config(
         path=source.document.path,
         circus=circus,
@@ -180,16 +188,35 @@ def _watcher(name: str, options: Mapping[str, Any], env: dict[str, str]) -> Watc
     return WatcherSettings(name=name, env=env, extra=extra, **values)
 
 
+def _with_whole_paths(options: Mapping[str, Any], section: str, document: Document) -> dict[str, Any]:
+    """The options with each hook and plugin in a file named by its whole path; it is relative to the file it stands in.
+
+    The processes that load them run elsewhere.
+    """
+    result = dict(options)
+    for option, value in options.items():
+        folder = os.path.dirname(document.place(section, option).file)
+        if option == "use" and section.startswith("plugin:"):
+            result[option] = in_folder(value, folder)
+        elif option.startswith("hooks."):
+            name, bracket, arguments = value[0].partition("(")
+            result[option] = (in_folder(name.strip(), folder) + bracket + arguments, value[1])
+    return result
+
+
 def _socket(name: str, options: Mapping[str, Any]) -> SocketSettings:
     settings = SocketSettings(name=name.lower(), **_fields(SOCKET, options))
     return dataclasses.replace(settings, family="AF_UNIX") if settings.path else settings
 
 
 def _plugin(
-    name: str, options: Mapping[str, Any], config: dict[str, str], env: dict[str, str], debug: bool
+    name: str, options: Mapping[str, Any], texts: Mapping[str, str], env: dict[str, str], debug: bool
 ) -> PluginSettings:
     own = _fields(PLUGIN, options)
     own["use"] = own.get("use") or name
+    found = registry().find_plugin(own["use"])
+    factory = own["use"] if found is None else found.spec.factory
+    declared = plugin_options(f"plugin:{name}", texts)
     process: dict[str, Any] = {
         "cmd": sys.executable,
         "args": ("-m", "circus.cli.plugin", own["use"]),
@@ -200,7 +227,10 @@ def _plugin(
         "close_child_stdout": not debug,
         "close_child_stderr": not debug,
     }
-    given = {option: value for option, value in options.items() if find(WATCHER_OPTIONS, option) is not None}
+    given = {
+        option: value for option, value in options.items() if option not in declared and find(WATCHER_OPTIONS, option)
+    }
     full_name = f"plugin:{name}"
     settings = dataclasses.replace(_watcher(full_name, given, env), **{**process, **_fields(WATCHER_OPTIONS, given)})
-    return PluginSettings(name=full_name, config=config, watcher=settings, **own)
+    config = {option: text for option, text in texts.items() if option != "use"}
+    return PluginSettings(name=full_name, factory=factory, config=config, watcher=settings, **own)

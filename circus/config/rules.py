@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from circus import kinds
 from circus.config.change import STREAMS as STREAM_OPTIONS
 from circus.config.change import conflicts
-from circus.config.faults import Place, Report
+from circus.config.faults import Place, Report, Subject
 from circus.config.ini import Document
-from circus.config.known import HOOK_FUNCTIONS, PLUGINS, STREAMS, is_dotted, stream_name
+from circus.config.installed import check_hooks, check_plugin, check_stream, check_watcher_options
 from circus.config.schema import SocketSettings, WatcherSettings
 from circus.config.variables import sockets_named, uses_old_wid
 
@@ -18,41 +18,27 @@ if TYPE_CHECKING:
     from circus.config.loader import Config
 
 
-class _Subject(NamedTuple):
-    """A section, and where to say what is wrong with it."""
-
-    section: str
-    document: Document
-    report: Report
-
-    def place(self, option: str = "") -> Place:
-        return self.document.place(self.section, option)
-
-    def fault(self, option: str, message: str) -> None:
-        self.report.fault(self.place(option), self.section, option, message)
-
-    def warn(self, option: str, message: str) -> None:
-        self.report.warn(self.place(option), self.section, option, message)
-
-
 def check(config: Config, document: Document, report: Report) -> None:
     """Report every fault and warning of a configuration whose values have the right types."""
     sockets = {socket.name for socket in config.sockets}
     for watcher in config.watchers:
-        subject = _Subject(f"watcher:{watcher.name}", document, report)
-        if not watcher.cmd.strip():
-            subject.fault("cmd" if "cmd" in document.text[subject.section] else "", _NO_COMMAND)
-        _check_watcher(watcher, subject, sockets)
+        check_watcher(watcher, sockets, document, report)
     for plugin in config.plugins:
-        subject = _Subject(plugin.name, document, report)
+        subject = Subject(plugin.name, document, report)
         _check_watcher(plugin.watcher, subject, sockets)
-        if not is_dotted(plugin.use) and plugin.use not in PLUGINS:
-            message = f"there is no plugin {plugin.use!r}; accepted: a dotted path, or one of {', '.join(PLUGINS)}"
-            subject.fault("use", message + kinds.nearest(plugin.use, PLUGINS))
+        check_plugin(plugin, subject)
     for socket in config.sockets:
-        _check_socket(socket, _Subject(_socket_section(document, socket.name), document, report))
+        _check_socket(socket, Subject(_socket_section(document, socket.name), document, report))
     _check_names(document, report)
     _check_addresses(config, document, report)
+
+
+def check_watcher(watcher: WatcherSettings, sockets: set[str], document: Document, report: Report) -> None:
+    """Report what is wrong with a watcher that is no plugin's."""
+    subject = Subject(f"watcher:{watcher.name}", document, report)
+    if not watcher.cmd.strip():
+        subject.fault("cmd" if "cmd" in document.text.get(subject.section, ()) else "", _NO_COMMAND)
+    _check_watcher(watcher, subject, sockets)
 
 
 _NO_COMMAND = "the watcher has no command; accepted: cmd = the program and its arguments"
@@ -67,21 +53,18 @@ def _socket_section(document: Document, name: str) -> str:
     )
 
 
-def _check_watcher(watcher: WatcherSettings, subject: _Subject, sockets: set[str]) -> None:
+def _check_watcher(watcher: WatcherSettings, subject: Subject, sockets: set[str]) -> None:
     for option, message in conflicts(watcher):
         subject.fault(option, message)
     if watcher.stdin_socket and watcher.stdin_socket not in sockets:
         message = f"there is no socket {watcher.stdin_socket!r}; accepted: {_listed(sockets)}"
         subject.fault("stdin_socket", message + kinds.nearest(watcher.stdin_socket, sockets))
-    for hook, (function, _) in watcher.hooks.items():
-        bare = function.partition("(")[0].strip()
-        if not is_dotted(function) and bare not in HOOK_FUNCTIONS:
-            message = f"there is no hook function {bare!r}; accepted: a dotted path, or {', '.join(HOOK_FUNCTIONS)}"
-            subject.fault(f"hooks.{hook}", message + kinds.nearest(bare, HOOK_FUNCTIONS))
+    check_hooks(watcher, subject)
+    check_watcher_options(watcher, subject)
     for option in STREAM_OPTIONS:
         options = getattr(watcher, option)
         if options:
-            _check_stream(option, options, subject)
+            check_stream(option, options, subject)
     _check_variables(watcher, subject, sockets)
 
 
@@ -89,37 +72,7 @@ def _listed(names: set[str]) -> str:
     return ", ".join(sorted(names)) or "the name of a [socket:NAME], of which there are none"
 
 
-def _check_stream(stream: str, options: dict[str, str], subject: _Subject) -> None:
-    if "class" not in options:
-        first = f"{stream}.{next(iter(options))}"
-        subject.fault(
-            first, f"the stream has no class; accepted: {stream}.class = one of {', '.join(STREAMS)}, or a path"
-        )
-        return
-    name = stream_name(options["class"])
-    readers = STREAMS.get(name)
-    if readers is None:
-        if not is_dotted(name):
-            message = f"there is no stream {name!r}; accepted: {', '.join(STREAMS)}, or a dotted path"
-            subject.fault(f"{stream}.class", message + kinds.nearest(name, STREAMS))
-        return
-    if "filename" in readers and not options.get("filename"):
-        subject.fault(f"{stream}.class", f"{name} needs a file; accepted: {stream}.filename = the file's path")
-    for key, value in options.items():
-        if key == "class":
-            continue
-        if key not in readers:
-            accepted = ", ".join(readers) or "none"
-            message = f"{name} has no option {key!r}; accepted: {accepted}{kinds.nearest(key, readers)}"
-            subject.warn(f"{stream}.{key}", message)
-            continue
-        try:
-            readers[key](value)
-        except ValueError as error:
-            subject.fault(f"{stream}.{key}", str(error))
-
-
-def _check_variables(watcher: WatcherSettings, subject: _Subject, sockets: set[str]) -> None:
+def _check_variables(watcher: WatcherSettings, subject: Subject, sockets: set[str]) -> None:
     texts = {"cmd": watcher.cmd, "args": watcher.args, "shell_args": watcher.shell_args}
     texts |= {f"{stream}.filename": getattr(watcher, stream).get("filename") for stream in STREAM_OPTIONS}
     for option, text in texts.items():
@@ -132,7 +85,7 @@ def _check_variables(watcher: WatcherSettings, subject: _Subject, sockets: set[s
             subject.warn(option, message + kinds.nearest(name, sockets))
 
 
-def _check_socket(socket: SocketSettings, subject: _Subject) -> None:
+def _check_socket(socket: SocketSettings, subject: Subject) -> None:
     if socket.family == "AF_UNIX" and not socket.path:
         subject.fault("family", "a Unix socket needs a file; accepted: path = the socket's file")
     if socket.so_reuseport and socket.path:

@@ -263,13 +263,17 @@ class PluginSettings:
     """A section ``[plugin:NAME]``.
 
     ``name`` is ``plugin:NAME``, ``config`` holds every option but ``use`` as texts, ``watcher`` is its process.
+    ``factory`` is what makes it: ``module:attribute``, a dotted path, or a whole path ``FILE.py:attribute``.
     """
 
     name: str
     use: str = option(
-        "", type="text", doc="registered name, module:attribute or dotted path of the plugin; NAME by default"
+        "",
+        type="text",
+        doc="registered name, module:attribute, dotted path or ./file.py:attribute of the plugin; NAME by default",
     )
     active: bool = option(True, type="boolean", doc="run the plugin")
+    factory: str = ""
     config: Mapping[str, str] = field(default_factory=dict)
     watcher: WatcherSettings
 

@@ -12,6 +12,7 @@ from configobj.validate import ValidateError, Validator
 from circus import kinds
 from circus.config.faults import Report
 from circus.config.ini import Document, quote_name
+from circus.config.installed import near_watcher_option, plugin_options
 from circus.config.options import Option, find
 from circus.config.schema import OPTIONS, WATCHER
 
@@ -56,7 +57,8 @@ def typed_sections(
     for section, options in texts.items():
         split = split_section(section)
         assert split is not None
-        spec += [f"[{quote_name(section)}]", *configspec(split[0], options)]
+        others = plugin_options(section, options)
+        spec += [f"[{quote_name(section)}]", *configspec(split[0], [name for name in options if name not in others])]
     values.configspec = ConfigObj(spec, interpolation=False, list_values=False, _inspec=True)
     outcome = values.validate(_validator(), preserve_errors=True)
     for (section,), option, error in flatten_errors(values, outcome):
@@ -104,6 +106,9 @@ def _unknown_option(kind: str, option: str) -> str | None:
     if kind == "watcher" and dot:
         close = kinds.closest(prefix, ("hooks", "stdout_stream", "stderr_stream"), 2)
         hint = f"; did you mean {close}.{member}?"
+        if close is None:
+            close = near_watcher_option(option)
+            hint = f"; did you mean {close}?"
     return f"unknown option, kept for plugins{hint}" if kind == "watcher" and close else None
 
 

@@ -112,7 +112,7 @@ class Reloader:
     async def _read(self) -> Config:
         from circus.config import load
 
-        read = functools.partial(load, self.config.path, check_paths=True)
+        read = functools.partial(load, self.config.path, check_paths=True, configure=True)
         try:
             return await self._arbiter.loop.run_in_executor(None, read)
         except RuntimeError:  # no thread can be started: the loop has to wait

@@ -19,6 +19,7 @@ from circus.exc import CircusError, NotPermitted
 from circus.hooks.declarations import HookSpec, OptionSpec, PluginSpec, StreamSpec
 from circus.hooks.distributions import OWN, EntryPoint, find, normalised
 from circus.hooks.foreign import FAULTS, describe, imported, items, manager, one_line, shown, validate
+from circus.hooks.references import ACCEPTED, in_folder, is_path
 
 log = logging.getLogger("circus")
 
@@ -242,6 +243,19 @@ def registry() -> Registry:
         disabled=environment.get("CIRCUS_DISABLED_PLUGINS", ""),
         trace=environment.get("CIRCUS_TRACE_HOOKS", "") not in ("", "0"),
     )
+
+
+def resolve(use: str, folder: str = "") -> str:
+    """Return what makes the plugin ``use``: ``module:attribute``, a dotted path, or a whole path ``FILE.py:attribute``.
+
+    A file is relative to ``folder``. Raise ``CircusError`` for a name that is not registered, with the nearest names.
+    """
+    found = registry().find_plugin(use)
+    if found is not None:
+        return found.spec.factory
+    if not is_path(use):
+        raise CircusError(registry().missing("plugin", use, registry().plugins, ACCEPTED))
+    return in_folder(use, folder)
 
 
 def _paths(spec: PluginSpec) -> tuple[str, ...]:

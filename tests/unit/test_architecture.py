@@ -33,6 +33,7 @@ REGISTRY = frozenset(
         "circus.hooks.declarations",
         "circus.hooks.distributions",
         "circus.hooks.foreign",
+        "circus.hooks.references",
         "circus.hooks.registry",
         "circus.hooks.specs",
     }

@@ -125,8 +125,8 @@ def test_warning_that_strict_makes_a_fault(write, text: str, line: int, option: 
     [
         WATCHER + "flapping.max_retry = 3\nsomething_quite_different = 4\nx.gracefull_timeout = 3",
         WATCHER + "uid = 12345\ngid = 54321\nexecutable =\nuid =\nstop_signal = 15",
-        "[plugin:flapping]\nwindo = 3",
-        "[plugin:whatever]\n[watcher:w]\n[socket:s]",
+        "[plugin:flapping]\nwindow = 3\npriority = 2",
+        "[watcher:w]\n[socket:s]",
         SOCKET + "so_reuseport = yes\n[socket:b]\nport = 8080\nso_reuseport = yes",
         SOCKET + "[socket:b]\nport = 8080\nhost = 10.0.0.1\n[socket:c]\nport = 8080\ntype = SOCK_DGRAM",
         "[circus]\nendpoint = tcp://127.0.0.1:0\npubsub_endpoint = tcp://127.0.0.1:0",
@@ -249,4 +249,4 @@ def test_loading_needs_few_modules(write) -> None:
     path = write(WATCHER)
     code = f"import sys; from circus.config import load; load({path!r}); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
-    assert not {"asyncio", "zmq", "tornado", "psutil", "pluggy", "subprocess"} & set(loaded.stdout.split())
+    assert not {"asyncio", "zmq", "tornado", "psutil", "importlib.metadata", "subprocess"} & set(loaded.stdout.split())

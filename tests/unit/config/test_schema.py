@@ -111,7 +111,19 @@ def test_options_show_everything_that_was_set() -> None:
         ("rlimit_foo", 1, "'rlimit_foo' isn't a valid rlimit setting"),
         ("rlimit_nofile", "x", "'x' rlimit value isn't a valid int"),
         ("nosuch", 1, "unknown key 'nosuch'"),
-        ("flapping.max_retry", 1, "unknown key 'flapping.max_retry'"),
+        ("flapping.max_retrys", 1, "unknown key 'flapping.max_retrys'; did you mean 'flapping.max_retry'?"),
+        ("nobody.max_retrys", 1, "unknown key 'nobody.max_retrys'"),
+        (
+            "flapping.attempts",
+            "0",
+            "'flapping.attempts': 0 is out of range; accepted: a whole number of at least 1",
+        ),
+        ("flapping.attempts", None, "'flapping.attempts': None is neither text nor number nor boolean"),
+        (
+            "hooks",
+            {"before_start": ["./hooks.py:f", True]},
+            "'hooks.before_start': './hooks.py:f' is relative to nothing; accepted: the whole path of the file",
+        ),
         ("extra", {}, "unknown key 'extra'"),
         ("name", "other", "unknown key 'name'"),
     ],
@@ -202,3 +214,28 @@ def test_families_have_a_mapping_each() -> None:
         "stdout_stream.KEY": "stdout_stream.",
         "stderr_stream.KEY": "stderr_stream.",
     }
+
+
+@pytest.mark.parametrize(("value", "text"), [("7", "7"), (7, "7"), (2.5, "2.5")])
+def test_options_that_plugins_register_are_kept_as_texts(value: object, text: str) -> None:
+    changed, effect = settings().with_option("flapping.window", value)
+    assert changed.extra == {"flapping.window": text}
+    assert effect == "none"
+    assert changed.as_options()["flapping.window"] == text
+
+
+@pytest.mark.parametrize(
+    "function",
+    ["wait_for_port(localhost:1, timeout=2)", "a.module.function", "a.module:function(x)", "/a/b.py:f('x, y')"],
+)
+def test_functions_of_hooks(function: str) -> None:
+    changed, effect = settings().with_option("hooks.before_start", f"{function}, true")
+    assert changed.hooks == {"before_start": (function, True)}
+    assert effect == "hook"
+
+
+def test_a_hook_that_nobody_registered_is_refused_with_the_nearest_names() -> None:
+    with pytest.raises(MessageError, match=r"there is no hook function 'wait_for_prt'.*; did you mean 'wait_for_port'"):
+        settings().with_option("hooks.before_start", "wait_for_prt(x:1)")
+    with pytest.raises(MessageError, match="the bracket is not closed"):
+        settings().with_option("hooks", {"before_start": "wait_for_port(x:1"})
