@@ -455,7 +455,7 @@ def test_what_is_not_served_yet_is_told_and_the_rest_runs(circusd: Circusd) -> N
         ("hooks.before_start = nosuch", "there is no hook function"),
         ("hooks.before_lunch = a.b", "there is no hook"),
         ("stdout_stream.class = NoStream", "there is no stream"),
-        ("stderr_stream.class = FileStream", "needs a file"),
+        ("stderr_stream.class = FileStream", "needs filename"),
     ],
 )
 def test_what_is_not_served_yet_is_checked(circusd: Circusd, option: str, words: str) -> None:

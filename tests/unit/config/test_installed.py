@@ -213,8 +213,8 @@ def test_what_distributions_add_is_sorted_in(installed, write) -> None:
         ),
         ("return replace(config, watchers=[replace(w, cmd=None) for w in config.watchers])", "'cmd' isn't a string"),
         (
-            "return replace(config, watchers=[replace(w, hooks={'before_stop': ('wait', 0)}) for w in config.watchers])",
-            "there is no hook function 'wait'",
+            "return replace(config, watchers=[replace(w, hooks={'after_stop': ('x', 0)}) for w in config.watchers])",
+            "there is no hook function 'x'",
         ),
         ("return replace(config, watchers=None)", "failed"),
         ("return replace(config, circus=None)", "circus is a NoneType"),
