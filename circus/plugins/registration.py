@@ -17,7 +17,10 @@ def _loop_rate(default: float) -> OptionSpec:
     return OptionSpec("loop_rate", "number(min=0.1)", default, doc="seconds between two looks")
 
 
-def _statsd(application_name: str = "app") -> tuple[OptionSpec, ...]:
+LOOP_RATE = _loop_rate(60.0)
+
+
+def statsd_options(application_name: str = "app") -> tuple[OptionSpec, ...]:
     """What everything that sends to a statsd server has."""
     return (
         OptionSpec("host", "text", "localhost", doc="host of the statsd server"),
@@ -30,14 +33,14 @@ def _statsd(application_name: str = "app") -> tuple[OptionSpec, ...]:
 STATSD = PluginSpec(
     "statsd",
     "circus.plugins.statsd:StatsdEmitter",
-    options=_statsd(),
+    options=statsd_options(),
     doc="Count each event with a statsd server.",
 )
 FULL_STATS = PluginSpec(
     "full_stats",
     "circus.plugins.statsd:FullStats",
-    options=(*_statsd(), _loop_rate(60.0)),
-    doc="Count each event, and gauge each watcher's use of CPU and memory, with a statsd server.",
+    options=(*statsd_options(), LOOP_RATE),
+    doc="Gauge each watcher's use of CPU and memory with a statsd server.",
 )
 FLAPPING = PluginSpec(
     "flapping",
@@ -55,8 +58,8 @@ RESOURCE_WATCHER = PluginSpec(
     "resource_watcher",
     "circus.plugins.resource_watcher:ResourceWatcher",
     options=(
-        *_statsd(),
-        _loop_rate(60.0),
+        *statsd_options(),
+        LOOP_RATE,
         OptionSpec("watcher", "text", doc="the watcher that is looked after"),
         OptionSpec("service", "text", doc="the same as watcher"),
         OptionSpec("max_cpu", _PERCENT, 90.0, doc="most percent of CPU that a process may use"),
@@ -79,8 +82,8 @@ HTTP_OBSERVER = PluginSpec(
     "http_observer",
     "circus.plugins.http_observer:HttpObserver",
     options=(
-        *_statsd("http_observer"),
-        _loop_rate(60.0),
+        *statsd_options("http_observer"),
+        LOOP_RATE,
         OptionSpec("check_url", "text", doc="URL that is asked for", required=True),
         OptionSpec("timeout", "number(min=0.01)", 10.0, doc="seconds that an answer may take"),
         OptionSpec("restart_on_error", "text", doc="watcher that is restarted when the URL fails"),
@@ -91,7 +94,7 @@ WATCHDOG = PluginSpec(
     "watchdog",
     "circus.plugins.watchdog:WatchDog",
     options=(
-        _loop_rate(60.0),
+        LOOP_RATE,
         OptionSpec("watchers_regex", "regex", ".*", doc="the watchers whose processes send heartbeats"),
         OptionSpec("msg_regex", "regex", r"^(?P<pid>.*);(?P<timestamp>.*)$", doc="form of a heartbeat, with the pid"),
         OptionSpec("max_count", _COUNT, 3, doc="looks without a heartbeat until a process is killed"),

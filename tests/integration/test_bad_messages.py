@@ -21,7 +21,6 @@ import zmq
 from circus import commands
 from circus.commands.base import Property
 from circus.config.schema import WATCHER
-from circus.events import split_topic
 from circus.protocol import MESSAGE_LIMIT
 from tests.seen import open_descriptors, resident
 from tests.support import Circusd, Events, is_alive, wait_until
@@ -241,7 +240,7 @@ def test_bytes_that_are_not_of_this_protocol(circusd: Circusd, endpoint: str, tr
             else:
                 held.append(made)
     assert circusd.ok("list")["watchers"] == ["w"]
-    events = circusd.events()
+    events = circusd.subscribe()
     circusd.ok("restart", name="w")
     assert "spawn" in events.actions("w")
     for made in held:
@@ -452,13 +451,12 @@ NAMES = ["a.b.c", "*", "watcher:x", "é ß", "x" * 5000, "..", "[", "$(circus.wi
 
 def names_in(events: Events, action: str) -> set[str]:
     """The watchers of which an event of that kind was seen, with the topic's underscores taken for blanks."""
-    events.collect()
-    return {split_topic(topic)[0].replace("_", " ") for topic, _ in events.seen if topic.endswith("." + action)}
+    return {event.watcher.replace("_", " ") for event in events.of(action)}
 
 
 def test_a_watcher_of_any_name(circusd: Circusd) -> None:
     circusd.start("")
-    events = circusd.events()
+    events = circusd.subscribe()
     for name in NAMES:
         circusd.ok("add", name=name, cmd="sleep 300", start=True)
         assert circusd.ok("list")["watchers"] == [name.lower()]
@@ -474,7 +472,7 @@ def test_a_watcher_of_any_name(circusd: Circusd) -> None:
 
 def test_a_name_that_cannot_be_shown_is_refused(circusd: Circusd) -> None:
     circusd.start("")
-    events = circusd.events()
+    events = circusd.subscribe()
     for name in ("\ud800", "a\0b", "a\nb", "\x1b[31m", "a\u202eb"):
         reply = circusd.call("add", name=name, cmd="sleep 300", start=True, waiting=True)
         assert (reply["status"], reply["errno"]) == ("error", 3), name
@@ -679,7 +677,7 @@ def test_no_command_is_ever_refused_because_another_one_runs(circusd: Circusd) -
 
 def test_a_death_just_before_a_command_has_its_reap(circusd: Circusd) -> None:
     circusd.start(f"[watcher:w]\n{SLEEP}\nnumprocesses = 2")
-    events = circusd.events()
+    events = circusd.subscribe()
     for command, properties in (
         ("incr", {}),
         ("set", {"options": {"numprocesses": 2}}),
@@ -691,10 +689,12 @@ def test_a_death_just_before_a_command_has_its_reap(circusd: Circusd) -> None:
         os.kill(victim, signal.SIGKILL)
         circusd.ok(command, name="w", **properties)
         wait_until(
-            lambda: [event for event in events.of("w", "reap") if event["process_pid"] == victim],  # noqa: B023
+            lambda: [event for event in events.of("reap", watcher="w") if event.data["process_pid"] == victim],  # noqa: B023
             f"a reap of {victim} after {command}",
         )
-    assert {event["exit_code"] for event in events.of("w", "reap") if event["reason"] == "exited"} == {-9}
+    assert {
+        event.data["exit_code"] for event in events.of("reap", watcher="w") if event.data["reason"] == "exited"
+    } == {-9}
 
 
 def test_restart_of_everything_again_and_again(circusd: Circusd) -> None:
@@ -725,10 +725,10 @@ def test_circusctl_keeps_its_options(circusd: Circusd) -> None:
 
 def test_set_takes_effect(circusd: Circusd) -> None:
     circusd.start("[watcher:w]\ncmd = sleep 300\n[watcher:bad]\ncmd = /nowhere\nautostart = False")
-    events = circusd.events()
+    events = circusd.subscribe()
     circusd.ok("set", name="bad", options={"max_retry": 2})
     assert circusd.call("start", name="bad", waiting=True)["status"] == "error"
-    assert len(events.of("bad", "spawn_failed")) == 2
+    assert len(events.of("spawn_failed", watcher="bad")) == 2
     for key, value in (("rlimit_nofile", 77), ("copy_env", True), ("close_child_stdout", True)):
         (before,) = circusd.pids("w")
         circusd.ok("set", name="w", options={key: value})

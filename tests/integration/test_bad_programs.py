@@ -67,17 +67,17 @@ def test_a_working_dir_that_vanishes_and_comes_back(circusd: Circusd) -> None:
     folder = circusd.folder / "work"
     folder.mkdir()
     circusd.start(f"[watcher:w]\n{SLEEP}\nworking_dir = {folder}\nmax_retry = -1")
-    events = circusd.events()
+    events = circusd.subscribe()
     (pid,) = circusd.pids("w")
     folder.rmdir()
     os.kill(pid, signal.SIGKILL)
-    failed = events.wait_for("w", "spawn_failed", 2)
-    assert failed["stage"] == "chdir"
-    assert str(folder) in failed["reason"]
+    failed = events.wait_for("spawn_failed", watcher="w", count=2)
+    assert failed.data["stage"] == "chdir"
+    assert str(folder) in failed.data["reason"]
     assert circusd.ok("status", name="w")["status"] == "active"
     assert str(folder) in str(circusd.ok("explain", name="w"))
     folder.mkdir()
-    events.wait_for("w", "spawn")
+    events.wait_for("spawn", watcher="w")
     assert len(circusd.pids("w")) == 1
 
 
@@ -100,14 +100,14 @@ def test_the_folder_of_circusd_vanishes(circusd: Circusd) -> None:
 @pytest.mark.parametrize("cmd", ["true", "false", 'sh -c "kill -KILL $$"', 'sh -c "kill -SEGV $$"', 'sh -c "exit 255"'])
 def test_a_program_that_ends_at_once_is_reaped_each_time(circusd: Circusd, cmd: str) -> None:
     circusd.start(f"[watcher:quick]\ncmd = {cmd}\nnumprocesses = 3\nautostart = False\n[watcher:good]\n{SLEEP}")
-    events = circusd.events()
+    events = circusd.subscribe()
     circusd.ok("start", name="quick", waiting=False)
-    events.wait_for("quick", "reap", 9)
+    events.wait_for("reap", watcher="quick", count=9)
     before = circusd.pids("good")
     circusd.ok("stop", name="quick")
-    events.wait_for("quick", "stop")
-    spawned = [event["process_pid"] for event in events.of("quick", "spawn")]
-    reaped = [event["process_pid"] for event in events.of("quick", "reap")]
+    events.wait_for("stop", watcher="quick")
+    spawned = [event.data["process_pid"] for event in events.of("spawn", watcher="quick")]
+    reaped = [event.data["process_pid"] for event in events.of("reap", watcher="quick")]
     assert sorted(spawned) == sorted(reaped)
     assert circusd.pids("good") == before
     assert circusd.descendants() == before
@@ -126,16 +126,16 @@ def test_a_program_that_ignores_the_stop_signal_is_killed_after_the_graceful_tim
     flag = circusd.folder / "flag"
     cmd = circusd.program("deaf.py", DEAF)
     circusd.start(f"[watcher:w]\ncmd = {cmd} {flag}\nnumprocesses = 2\ngraceful_timeout = 0.5")
-    events = circusd.events()
+    events = circusd.subscribe()
     wait_until(lambda: flag.exists() and len(flag.read_text()) == 2, "both are deaf")
     pids = circusd.pids("w")
     begin = time.monotonic()
     circusd.ok("stop", name="w")
     assert time.monotonic() - begin >= 0.5
     assert not any(is_alive(pid) for pid in pids)
-    events.wait_for("w", "stop")
-    assert {event["exit_code"] for event in events.of("w", "reap")} == {-9}
-    signals = [(event["process_pid"], event["signum"]) for event in events.of("w", "kill")]
+    events.wait_for("stop", watcher="w")
+    assert {event.data["exit_code"] for event in events.of("reap", watcher="w")} == {-9}
+    signals = [(event.data["process_pid"], event.data["signum"]) for event in events.of("kill", watcher="w")]
     assert sorted(signals) == sorted([(pid, signum) for pid in pids for signum in (15, 9)])
 
 
@@ -259,20 +259,22 @@ def test_a_chain_of_forks_is_ended(circusd: Circusd, links: int, pause: float) -
 
 def test_a_process_that_dies_at_any_moment_after_its_spawn_is_never_missed(circusd: Circusd) -> None:
     circusd.start("[watcher:w]\ncmd = sleep 300\nnumprocesses = 5\nautostart = False")
-    events = circusd.events()
+    events = circusd.subscribe()
     circusd.ok("start", name="w", waiting=False)
     # Whoever is told of a process kills it at once: most of them die before their exec is over.
     killed: set[int] = set()
 
     def kill_all() -> bool:
-        for event in events.of("w", "spawn"):
-            if event["process_pid"] not in killed and len(killed) < 60:
-                os.kill(event["process_pid"], signal.SIGKILL)
-                killed.add(event["process_pid"])
+        for event in events.of("spawn", watcher="w"):
+            if event.data["process_pid"] not in killed and len(killed) < 60:
+                os.kill(event.data["process_pid"], signal.SIGKILL)
+                killed.add(event.data["process_pid"])
         return len(killed) >= 25
 
     wait_until(kill_all, "25 processes have been killed")
-    wait_until(lambda: killed <= {event["process_pid"] for event in events.of("w", "reap")}, "each has its reap")
+    wait_until(
+        lambda: killed <= {event.data["process_pid"] for event in events.of("reap", watcher="w")}, "each has its reap"
+    )
     circusd.wait_for_pids("w", 5)
     assert sorted(circusd.wids("w")) == [1, 2, 3, 4, 5]
 
@@ -293,18 +295,19 @@ def test_a_program_that_spoils_its_mark_keeps_no_watcher_from_being_stopped(circ
 
 def test_three_hundred_die_at_once(circusd: Circusd) -> None:
     circusd.start(f"[watcher:w]\n{SLEEP}\nnumprocesses = 300\nautostart = False")
-    events = circusd.events()
+    events = circusd.subscribe()
     circusd.ok("start", name="w")
     before = circusd.wids("w")
     for pid in before.values():
         os.kill(pid, signal.SIGKILL)
     wait_until(
-        lambda: len(events.of("w", "reap")) == 300 and len(events.of("w", "spawn")) == 600, "all have been replaced"
+        lambda: len(events.of("reap", watcher="w")) == 300 and len(events.of("spawn", watcher="w")) == 600,
+        "all have been replaced",
     )
     after = circusd.wids("w")
     assert sorted(after) == sorted(before)
     assert not set(before.values()) & set(after.values())
-    assert sorted(event["process_pid"] for event in events.of("w", "reap")) == sorted(before.values())
+    assert sorted(event.data["process_pid"] for event in events.of("reap", watcher="w")) == sorted(before.values())
     assert circusd.stop() == 0
     assert not [pid for pid in after.values() if is_alive(pid)]
 

@@ -230,11 +230,11 @@ def test_incr_and_decr(circusd: Circusd) -> None:
 
 def test_kill(circusd: Circusd) -> None:
     circusd.start(TWO)
-    events = circusd.events()
+    events = circusd.subscribe()
     first, second = circusd.pids("web")
     circusd.ok("kill", name="web", pid=str(first), signum="usr1")
-    reap = events.wait_for("web", "reap")
-    assert (reap["process_pid"], reap["exit_code"]) == (first, -signal.SIGUSR1)
+    reap = events.wait_for("reap", watcher="web")
+    assert (reap.data["process_pid"], reap.data["exit_code"]) == (first, -signal.SIGUSR1)
     wait_until(lambda: len(circusd.pids("web")) == 2, "it is replaced")
     assert second in circusd.pids("web")
     circusd.ok("kill", name="web", pid=1)
@@ -276,7 +276,7 @@ def test_signal(circusd: Circusd) -> None:
 
 def test_add_and_rm(circusd: Circusd) -> None:
     circusd.start(TWO)
-    events = circusd.events()
+    events = circusd.subscribe()
     assert set(circusd.call("add", name="New", cmd="sleep", args=["300"])) == {"status", "time", "id", "seq"}
     assert circusd.ok("status", name="new")["status"] == "stopped"
     assert error(circusd.call("add", name="NEW", cmd="sleep 1")) == (5, "'NEW' already exist")
@@ -302,7 +302,7 @@ def test_rm_may_let_the_processes_live(circusd: Circusd) -> None:
 
 def test_rm_with_nostop_is_no_stop(circusd: Circusd) -> None:
     circusd.start(TWO)
-    events = circusd.events()
+    events = circusd.subscribe()
     pids = circusd.pids("web")
     circusd.ok("rm", name="web", nostop=True)
     assert events.actions("web") == ["remove"]
@@ -344,7 +344,7 @@ def test_add_from_the_command_line(circusd: Circusd) -> None:
 
 def test_set(circusd: Circusd) -> None:
     circusd.start(TWO)
-    events = circusd.events()
+    events = circusd.subscribe()
     before = circusd.pids("web")
     circusd.ok("set", name="web", options={"numprocesses": 3, "graceful_timeout": 2})
     assert set(before) <= set(circusd.wait_for_pids("web", 3))
@@ -353,7 +353,7 @@ def test_set(circusd: Circusd) -> None:
     with open(f"/proc/{pid}/environ") as file:
         assert "A=b" in file.read().split("\0")
     assert not set(before) & set(circusd.pids("web"))
-    assert len(events.of("web", "updated")) == 3
+    assert len(events.of("updated", watcher="web")) == 3
     assert error(circusd.call("set", name="web", options={"nope": 1})) == (3, "unknown key 'nope'")
     assert error(circusd.call("set", name="one", options={"numprocesses": 2})) == (
         5,

@@ -87,16 +87,16 @@ def test_hook_before_start_is_waited_for_by_its_watcher_alone(circusd: Circusd) 
 
 def test_hook_before_start_that_refuses_stops_the_start(circusd: Circusd) -> None:
     circusd.start(IDLE)
-    events = circusd.events()
+    events = circusd.subscribe()
     with gatekeeper(circusd, "before_start", "before_stop", "after_stop") as keeper:
         circusd.call("start", name="w")
         keeper.expect("before_start", allow=False)
         wait_until(lambda: status(circusd) == "stopped", "the start is given up")
         assert "before_start refused (plugin:test)" in reason(circusd)
-        assert events.of("w", "spawn") == []
+        assert events.of("spawn", watcher="w") == []
         assert keeper.gates == []
-        assert "before_stop" not in [data["hook"] for data in events.of("w", "gate")], "it never started"
-        assert events.of("w", "hook_success")[0]["plugin"] == "plugin:test"
+        assert "before_stop" not in [event.data["hook"] for event in events.of("gate", watcher="w")], "it never started"
+        assert events.of("hook_success", watcher="w")[0].data["plugin"] == "plugin:test"
         circusd.call("start", name="w")
         keeper.expect("before_start")
         circusd.wait_for_pids("w", 1)
@@ -113,7 +113,7 @@ def test_the_waiting_reply_to_a_refused_start_is_an_error(circusd: Circusd) -> N
 @pytest.mark.parametrize("hook", ["before_spawn", "after_spawn", "after_start"])
 def test_a_hook_of_the_start_that_refuses_stops_the_watcher_with_its_stop_hooks(circusd: Circusd, hook: str) -> None:
     circusd.start(IDLE)
-    events = circusd.events()
+    events = circusd.subscribe()
     with gatekeeper(circusd, hook, "before_stop", "after_stop") as keeper:
         circusd.call("start", name="w")
         keeper.expect(hook, allow=False)
@@ -121,7 +121,7 @@ def test_a_hook_of_the_start_that_refuses_stops_the_watcher_with_its_stop_hooks(
         keeper.expect("after_stop")
         wait_until(lambda: status(circusd) == "stopped", "w is stopped")
     assert f"{hook} refused" in reason(circusd)
-    spawned = [data["process_pid"] for data in events.of("w", "spawn")]
+    spawned = [event.data["process_pid"] for event in events.of("spawn", watcher="w")]
     assert len(spawned) == (0 if hook == "before_spawn" else 1)
     assert not any(map(is_alive, spawned))
     assert "start" not in events.actions("w")
@@ -129,7 +129,7 @@ def test_a_hook_of_the_start_that_refuses_stops_the_watcher_with_its_stop_hooks(
 
 def test_hook_after_start_holds_back_the_start_until_it_is_through(circusd: Circusd) -> None:
     circusd.start(IDLE)
-    events = circusd.events()
+    events = circusd.subscribe()
     with gatekeeper(circusd, "after_start") as keeper:
         circusd.call("start", name="w")
         gate = keeper.next("after_start")
@@ -137,7 +137,7 @@ def test_hook_after_start_holds_back_the_start_until_it_is_through(circusd: Circ
         assert status(circusd) == "starting"
         assert "start" not in events.actions("w")
         keeper.answer(gate)
-        events.wait_for("w", "start")
+        events.wait_for("start", watcher="w")
 
 
 def test_hook_before_spawn_is_asked_for_each_replacement(circusd: Circusd) -> None:
@@ -182,7 +182,7 @@ def test_hook_before_stop_is_waited_for_and_its_answer_ignored(circusd: Circusd,
 def test_hook_after_stop_is_part_of_the_stop(circusd: Circusd) -> None:
     circusd.start(IDLE)
     circusd.ok("start", name="w")
-    events = circusd.events()
+    events = circusd.subscribe()
     with gatekeeper(circusd, "after_stop") as keeper:
         (pid,) = circusd.pids("w")
         circusd.call("stop", name="w")
@@ -191,7 +191,7 @@ def test_hook_after_stop_is_part_of_the_stop(circusd: Circusd) -> None:
         assert status(circusd) == "stopping"
         assert "stop" not in events.actions("w")
         keeper.answer(gate, allow=False)
-        events.wait_for("w", "stop")
+        events.wait_for("stop", watcher="w")
 
 
 def test_a_restart_goes_through_the_hooks_of_both(circusd: Circusd) -> None:
@@ -208,26 +208,26 @@ def test_a_restart_goes_through_the_hooks_of_both(circusd: Circusd) -> None:
 def test_hook_before_signal_that_refuses_leaves_it_to_sigkill(circusd: Circusd) -> None:
     circusd.start(IDLE + "graceful_timeout = 0.3\n")
     circusd.ok("start", name="w")
-    events = circusd.events()
+    events = circusd.subscribe()
     with gatekeeper(circusd, "before_signal") as keeper:
         circusd.call("stop", name="w")
         assert keeper.expect("before_signal", allow=False)["signum"] == signal.SIGTERM
         sigkill = keeper.next("before_signal")
         assert (sigkill["signum"], sigkill["waits"]) == (signal.SIGKILL, False)
         keeper.answer(sigkill, allow=False)
-        assert events.wait_for("w", "reap")["exit_code"] == -signal.SIGKILL
-    assert [data["signum"] for data in events.of("w", "kill")] == [signal.SIGKILL]
+        assert events.wait_for("reap", watcher="w").data["exit_code"] == -signal.SIGKILL
+    assert [event.data["signum"] for event in events.of("kill", watcher="w")] == [signal.SIGKILL]
 
 
 def test_hook_before_signal_that_fails_does_not_withhold_the_signal(circusd: Circusd) -> None:
     circusd.start(IDLE)
     circusd.ok("start", name="w")
-    events = circusd.events()
+    events = circusd.subscribe()
     with gatekeeper(circusd, "before_signal") as keeper:
         circusd.call("stop", name="w")
         keeper.expect("before_signal", allow=False, error="boom")
-        assert events.wait_for("w", "reap")["exit_code"] == -signal.SIGTERM
-    assert events.of("w", "hook_failure")[0]["error"] == "boom"
+        assert events.wait_for("reap", watcher="w").data["exit_code"] == -signal.SIGTERM
+    assert events.of("hook_failure", watcher="w")[0].data["error"] == "boom"
 
 
 def test_hook_before_signal_and_after_signal_for_the_command_signal(circusd: Circusd) -> None:
@@ -303,12 +303,12 @@ def test_a_stop_during_a_gate_wins(circusd: Circusd) -> None:
 
 def test_a_gatekeeper_that_dies_in_mid_gate_has_failed(circusd: Circusd) -> None:
     circusd.start(IDLE)
-    events = circusd.events()
+    events = circusd.subscribe()
     keeper = Gatekeeper(circusd, ["before_start"])
     circusd.call("start", name="w")
     keeper.next("before_start")
     keeper.close()
-    failure = events.wait_for("w", "hook_failure")
+    failure = events.wait_for("hook_failure", watcher="w").data
     assert failure["name"] == "before_start"
     assert "plugin:test ended" in failure["error"]
     wait_until(lambda: status(circusd) == "stopped", "the start is given up")
@@ -451,20 +451,19 @@ def test_registering_with_an_unknown_hook_names_the_nearest(circusd: Circusd) ->
 def test_plugins_start_before_all_others_and_stop_after_them(circusd: Circusd) -> None:
     circusd.start("[watcher:w]\ncmd = sleep 300\npriority = 100")
     circusd.ok("add", name="plugin:low", cmd="sleep 300", start=True, options={"priority": -5})
-    events = circusd.events()
+    events = circusd.subscribe()
     circusd.ok("stop")
     circusd.ok("start")
-    events.catch_up()
-    seq = {tuple(topic.split(".")[1:]): data["seq"] for topic, data in events.seen}
+    seq = {(event.watcher, event.action): event.seq for event in events}
     assert seq["w", "stop"] < seq["plugin:low", "kill"]
     assert seq["plugin:low", "start"] < seq["w", "spawn"]
 
 
 def test_notify_publishes_an_event_of_a_watcher(circusd: Circusd) -> None:
     circusd.start(IDLE)
-    events = circusd.events()
+    events = circusd.subscribe()
     reply = circusd.ok("notify", name="W", action="deployed", data={"version": "1.2", "seq": 0})
-    told = events.wait_for("w", "deployed")
+    told = events.wait_for("deployed", watcher="w").data
     assert (told["version"], told["seq"]) == ("1.2", reply["seq"])
     for action in ("reap", "two words", ""):
         assert circusd.call("notify", name="w", action=action)["status"] == "error"
@@ -473,9 +472,9 @@ def test_notify_publishes_an_event_of_a_watcher(circusd: Circusd) -> None:
 def test_a_stop_with_a_failure_counts_as_given_up(circusd: Circusd) -> None:
     circusd.start(IDLE)
     circusd.ok("start", name="w")
-    events = circusd.events()
+    events = circusd.subscribe()
     circusd.ok("stop", name="w", failure="flapping: 3 exits in 1 s")
-    assert events.wait_for("w", "gave_up")["reason"] == "flapping: 3 exits in 1 s"
+    assert events.wait_for("gave_up", watcher="w").data["reason"] == "flapping: 3 exits in 1 s"
     assert "flapping" in reason(circusd)
     assert circusd.ok("explain", name="w")["detail"] == "failed"
     assert circusd.call("stop", failure="all of them")["status"] == "error"
@@ -483,8 +482,8 @@ def test_a_stop_with_a_failure_counts_as_given_up(circusd: Circusd) -> None:
 
 def test_a_stop_with_a_failure_ends_circusd_where_on_failure_says_so(circusd: Circusd) -> None:
     circusd.start("[watcher:w]\ncmd = sh -c 'sleep 0.1; exit 3'\non_failure = exit")
-    events = circusd.events()
-    events.wait_for("w", "reap")
+    events = circusd.subscribe()
+    events.wait_for("reap", watcher="w")
     circusd.call("stop", name="w", failure="flapping")
     assert circusd.process is not None
     assert circusd.process.wait(20) == 3
@@ -492,10 +491,10 @@ def test_a_stop_with_a_failure_ends_circusd_where_on_failure_says_so(circusd: Ci
 
 def test_the_time_of_a_hook_is_the_watchers(circusd: Circusd) -> None:
     circusd.start(IDLE + "hook_timeout = 0.3\n")
-    events = circusd.events()
+    events = circusd.subscribe()
     with gatekeeper(circusd, "before_start") as keeper:
         begun = time.time()
         circusd.call("start", name="w")
         assert 0 < keeper.next("before_start")["deadline"] - begun < 5
-        assert "no answer within 0.3 s" in events.wait_for("w", "hook_failure")["error"]
+        assert "no answer within 0.3 s" in events.wait_for("hook_failure", watcher="w").data["error"]
         wait_until(lambda: status(circusd) == "stopped", "the start is given up")

@@ -354,9 +354,9 @@ def test_a_limit_above_the_hard_limit(circusd: Circusd) -> None:
 
 def test_warmup_delay_within_a_watcher(circusd: Circusd) -> None:
     circusd.start(f"[watcher:w]\n{SLEEP}\nnumprocesses = 3\nwarmup_delay = 0.3\nautostart = False")
-    events = circusd.events()
+    events = circusd.subscribe()
     circusd.ok("start", name="w")
-    times = [event["time"] for event in events.of("w", "spawn")]
+    times = [event.data["time"] for event in events.of("spawn", watcher="w")]
     assert len(times) == 3
     assert min(later - earlier for earlier, later in itertools.pairwise(times)) >= 0.29
 
@@ -365,22 +365,22 @@ def test_graceful_timeout(circusd: Circusd) -> None:
     deaf = "cmd = sh -c \"trap '' TERM; touch deaf; while :; do sleep 0.05; done\""
     circusd.start(f"[watcher:w]\n{deaf}\ngraceful_timeout = 0.4")
     wait_until((circusd.folder / "deaf").exists, "the trap is set")
-    events = circusd.events()
+    events = circusd.subscribe()
     circusd.ok("stop", name="w")
-    first, second = events.of("w", "kill")
-    assert (first["signum"], second["signum"]) == (15, 9)
-    assert 0.39 <= second["mono"] - first["mono"] < 10
-    assert events.of("w", "reap")[0]["exit_code"] == -9
+    first, second = events.of("kill", watcher="w")
+    assert (first.data["signum"], second.data["signum"]) == (15, 9)
+    assert 0.39 <= second.data["mono"] - first.data["mono"] < 10
+    assert events.of("reap", watcher="w")[0].data["exit_code"] == -9
 
 
 def test_max_age_variance(circusd: Circusd) -> None:
     circusd.start(f"[watcher:w]\n{SLEEP}\nnumprocesses = 10\nmax_age = 0.2\nmax_age_variance = 3\nautostart = False\n")
-    events = circusd.events()
+    events = circusd.subscribe()
     circusd.ok("start", name="w")
-    events.wait_for("w", "reap", 10)
-    born = {event["process_pid"]: event["mono"] for event in events.of("w", "spawn")}
-    ages = [event["mono"] - born[event["process_pid"]] for event in events.of("w", "reap")]
-    assert {event["reason"] for event in events.of("w", "reap")} == {"max_age"}
+    events.wait_for("reap", watcher="w", count=10)
+    born = {event.data["process_pid"]: event.data["mono"] for event in events.of("spawn", watcher="w")}
+    ages = [event.data["mono"] - born[event.data["process_pid"]] for event in events.of("reap", watcher="w")]
+    assert {event.data["reason"] for event in events.of("reap", watcher="w")} == {"max_age"}
     assert min(ages) >= 0.19
     assert max(ages) - min(ages) > 0.5
 
@@ -391,11 +391,13 @@ def test_on_failure(circusd: Circusd, policy: str) -> None:
         f"[watcher:w]\ncmd = /nowhere/program\nmax_retry = 2\nautostart = False\non_failure = {policy}\n"
         f"[watcher:other]\n{SLEEP}"
     )
-    events = circusd.events()
+    events = circusd.subscribe()
     reply = circusd.call("start", name="w", waiting=True)
-    assert len(events.of("w", "spawn_failed")) == 2
+    assert len(events.of("spawn_failed", watcher="w")) == 2
     assert circusd.ok("status", name="w")["status"] == "stopped"
-    assert (reply["status"], len(events.of("w", "gave_up"))) == (("error", 1) if policy == "restart" else ("ok", 0))
+    assert (reply["status"], len(events.of("gave_up", watcher="w"))) == (
+        ("error", 1) if policy == "restart" else ("ok", 0)
+    )
     assert ("gave up" in circusd.ok("explain", name="w")["reason"]) == (policy == "restart")
     assert circusd.ok("status", name="other")["status"] == "active"
 

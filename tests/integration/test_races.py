@@ -336,14 +336,14 @@ def test_a_subscriber_that_has_stopped_slows_nobody(circusd: Circusd, kind: int)
         while not select_readable(stopped):
             circusd.ok("restart", name="w")
         stopped.send_signal(signal.SIGSTOP)
-        events = circusd.events()
+        events = circusd.subscribe()
         for _ in range(10):
             circusd.ok("restart", name="w")
         memory = resident(circusd.process.pid)
-        seen = len(events.of("w", "spawn"))
+        seen = len(events.of("spawn", watcher="w"))
         for _ in range(40):
             circusd.ok("restart", name="w")
-        events.wait_for("w", "spawn", seen + 800)
+        events.wait_for("spawn", watcher="w", count=seen + 800)
         assert resident(circusd.process.pid) - memory < 8 << 20
     finally:
         stopped.kill()

@@ -183,15 +183,14 @@ class Commands(RuleBasedStateMachine):
         running = {pid for model in self.models if model.there for pid in self.circusd.pids(model.name)}
         # What has been removed may still be on its way out.
         wait_until(lambda: self.alive() == running, "what was spawned and not reaped is what runs")
-        numbers = [data["seq"] for _, data in self.events.seen]
+        numbers = [event.seq for event in self.events]
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
     def alive(self) -> set[int]:
         """The processes that are there, as the events tell it."""
-        self.events.collect()
         alive: set[int] = set()
-        for topic, data in self.events.seen:
-            action = topic.rpartition(".")[2]
+        for event in self.events:
+            action, data = event.action, event.data
             assert action != "internal-error", data
             if action == "spawn":
                 assert data["process_pid"] not in alive, f"spawned twice: {data}"
@@ -209,7 +208,7 @@ def test_in_the_end_what_is_wanted_is_what_is(circusd: Circusd) -> None:
     class Machine(Commands):
         pass
 
-    Machine.circusd, Machine.events, Machine.numbers = circusd, circusd.events(), itertools.count()
+    Machine.circusd, Machine.events, Machine.numbers = circusd, circusd.subscribe(), itertools.count()
     run_state_machine_as_test(
         Machine,
         settings=settings(

@@ -16,16 +16,16 @@ def reason(circusd: Circusd) -> str:
 
 def test_a_stop_tells_why(circusd: Circusd) -> None:
     circusd.start(SLEEP)
-    events = circusd.events()
+    events = circusd.subscribe()
     circusd.ok("stop", name="w", reason=WHY)
     assert reason(circusd) == WHY
     assert circusd.ok("snapshot")["watchers"]["w"]["reason"] == WHY
-    assert events.wait_for("w", "stop")["reason"] == WHY
+    assert events.wait_for("stop", watcher="w").data["reason"] == WHY
     circusd.ok("start", name="w", reason="it is back")
-    assert events.wait_for("w", "start")["reason"] == "it is back"
+    assert events.wait_for("start", watcher="w").data["reason"] == "it is back"
     circusd.ok("restart", name="w")
-    assert events.wait_for("w", "stop", 2)["reason"] == ""
-    assert events.wait_for("w", "start", 2)["reason"] == ""
+    assert events.wait_for("stop", watcher="w", count=2).data["reason"] == ""
+    assert events.wait_for("start", watcher="w", count=2).data["reason"] == ""
     circusd.ok("stop", name="w")
     assert reason(circusd) == "it was stopped"
 

@@ -43,7 +43,7 @@ def statuses(circusd: Circusd) -> dict[str, str]:
 
 def test_an_unchanged_file_changes_nothing(circusd: Circusd) -> None:
     circusd.start(AB)
-    events = circusd.events()
+    events = circusd.subscribe()
     before = all_pids(circusd)
     assert circusd.ok("plan")["steps"] == ["nothing has changed"]
     assert circusd.ok("reloadconfig")["steps"] == ["nothing has changed"]
@@ -179,7 +179,7 @@ def test_a_watcher_that_had_failed_is_tried_again(circusd: Circusd) -> None:
 @pytest.mark.parametrize("command", ["reloadconfig", "restart", "plan"])
 def test_a_file_with_faults_changes_nothing_and_all_faults_are_told(circusd: Circusd, command: str) -> None:
     circusd.start(AB)
-    events = circusd.events()
+    events = circusd.subscribe()
     before = all_pids(circusd)
     circusd.write(
         "[watcher:a]\ncmd = sleep\nnumprocesses = many\nstop_signal = nosuch\n"
@@ -272,7 +272,7 @@ def test_a_new_watcher_that_cannot_start_is_rolled_back(circusd: Circusd) -> Non
 @pytest.mark.parametrize("command", ["reloadconfig", "plan"])
 def test_what_is_known_to_fail_is_not_tried(circusd: Circusd, command: str) -> None:
     circusd.start(AB + f"[watcher:gone]\n{SLEEP}\n[watcher:idle]\n{SLEEP}\nautostart = False\n")
-    events = circusd.events()
+    events = circusd.subscribe()
     before = all_pids(circusd)
     circusd.write(
         AB.replace("sleep", "/nowhere/program")
@@ -305,12 +305,12 @@ def test_more_processes_that_cannot_start_are_rolled_back(circusd: Circusd) -> N
 
 def test_old_processes_are_ended_as_they_were_started(circusd: Circusd) -> None:
     circusd.start(AB + "stop_signal = USR1\n")
-    events = circusd.events()
+    events = circusd.subscribe()
     circusd.write(AB + "stop_signal = USR2\n")
     circusd.ok("reloadconfig")
-    assert [event["signum"] for event in events.of("b", "kill")] == [10]
+    assert [event.data["signum"] for event in events.of("kill", watcher="b")] == [10]
     circusd.ok("stop", name="b")
-    assert [event["signum"] for event in events.of("b", "kill")] == [10, 12]
+    assert [event.data["signum"] for event in events.of("kill", watcher="b")] == [10, 12]
 
 
 def test_a_change_of_the_daemon_restarts_everything_in_place(circusd: Circusd) -> None:
@@ -340,9 +340,9 @@ def test_a_changed_endpoint(circusd: Circusd, option: str) -> None:
     assert circusd.ok("globaloptions", option=option)["options"] == {option: f"ipc://{circusd.folder}/moved"}
     assert set(statuses(circusd).values()) == {"active"}
     wait_until(lambda: not old.exists(), "the old one is given up")
-    events = circusd.events()
+    events = circusd.subscribe()
     circusd.ok("restart", name="b")
-    assert events.wait_for("b", "start")
+    assert events.wait_for("start", watcher="b")
     if option == "endpoint":
         assert circusd.ok("reloadconfig")["steps"] == ["nothing has changed"]
         circusd.endpoint = before

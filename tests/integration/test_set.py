@@ -66,7 +66,7 @@ def test_what_a_process_starts_with_needs_a_graceful_reload(
     read, write = os.pipe()
     circusd.start(f"[watcher:w]\n{SLEEP}", env={"OUTER": "from outside"}, stdin=read)
     os.close(read)
-    events = circusd.events()
+    events = circusd.subscribe()
     (before,) = circusd.pids("w")
     assert not seen_or_not(check, Seen(before))
     if "args" in options:
@@ -76,7 +76,7 @@ def test_what_a_process_starts_with_needs_a_graceful_reload(
     assert after != before
     wait_until(lambda: seen_or_not(check, Seen(after)), f"{options} has its effect")
     assert [action for action in events.actions("w") if action != "updated"] == ["spawn", "kill", "reap", "reload"]
-    assert len(events.of("w", "updated")) == len(options)
+    assert len(events.of("updated", watcher="w")) == len(options)
     os.close(write)
 
 
@@ -113,13 +113,13 @@ def test_an_environment_replaces_the_one_before(circusd: Circusd) -> None:
 )
 def test_what_matters_later_touches_no_process(circusd: Circusd, options: dict[str, Any]) -> None:
     one(circusd)
-    events = circusd.events()
+    events = circusd.subscribe()
     before = circusd.pids("w")
     change(circusd, **options)
     assert circusd.pids("w") == before
     assert events.actions("w") == ["updated"]
     (key,) = options
-    assert events.of("w", "updated")[0]["option"] == key
+    assert events.of("updated", watcher="w")[0].data["option"] == key
     shown = circusd.ok("get", name="w", keys=["flapping.retry_in" if key == "retry_in" else key])["options"]
     assert list(shown.values()) == (["3"] if key == "retry_in" else list(options.values()))
 
@@ -142,27 +142,28 @@ def test_of_a_stopped_watcher(circusd: Circusd) -> None:
     change(circusd, numprocesses=2, cmd="sleep 299")
     assert circusd.ok("status", name="w")["status"] == "stopped"
     circusd.ok("start", name="w")
-    assert [Seen(pid).argv for pid in circusd.pids("w")] == [["sleep", "299"]] * 2
+    expected = [["sleep", "299"]] * 2
+    wait_until(lambda: [Seen(pid).argv for pid in circusd.pids("w")] == expected, "two processes run the new program")
 
 
 @pytest.mark.parametrize(("spelling", "number"), [(10, 10), ("USR1", 10), ("SIGQUIT", 3), ("int", 2)])
 def test_stop_signal(circusd: Circusd, spelling: int | str, number: int) -> None:
     one(circusd)
-    events = circusd.events()
+    events = circusd.subscribe()
     change(circusd, stop_signal=spelling)
     circusd.ok("stop", name="w")
-    assert [event["signum"] for event in events.of("w", "kill")] == [number]
-    assert events.of("w", "reap")[0]["exit_code"] == -number
+    assert [event.data["signum"] for event in events.of("kill", watcher="w")] == [number]
+    assert events.of("reap", watcher="w")[0].data["exit_code"] == -number
 
 
 def test_graceful_timeout(circusd: Circusd) -> None:
     deaf = "sh -c \"trap '' TERM; touch deaf; while :; do sleep 0.05; done\""
     circusd.start(f"[watcher:w]\ncmd = {deaf}\ngraceful_timeout = 100")
     wait_until((circusd.folder / "deaf").exists, "the trap is set")
-    events = circusd.events()
+    events = circusd.subscribe()
     change(circusd, graceful_timeout=0.3)
     circusd.ok("stop", name="w")
-    assert [event["signum"] for event in events.of("w", "kill")] == [15, 9]
+    assert [event.data["signum"] for event in events.of("kill", watcher="w")] == [15, 9]
 
 
 def test_stop_children(circusd: Circusd) -> None:
@@ -170,11 +171,11 @@ def test_stop_children(circusd: Circusd) -> None:
     (circusd.folder / "child.sh").write_text(child)
     circusd.start('[watcher:w]\ncmd = sh -c "sh child.sh & exec sleep 300"\n')
     wait_until((circusd.folder / "ready").exists, "the child runs")
-    events = circusd.events()
+    events = circusd.subscribe()
     change(circusd, stop_children=True)
     circusd.ok("stop", name="w")
     assert (circusd.folder / "told").read_text() == "term\n"
-    assert len(events.of("w", "kill")) == 2
+    assert len(events.of("kill", watcher="w")) == 2
 
 
 def test_send_hup(circusd: Circusd) -> None:
@@ -190,10 +191,10 @@ def test_send_hup(circusd: Circusd) -> None:
 
 def test_max_retry_and_on_failure(circusd: Circusd) -> None:
     circusd.start("[watcher:w]\ncmd = /nowhere/program\nautostart = False")
-    events = circusd.events()
+    events = circusd.subscribe()
     change(circusd, max_retry=2)
     assert circusd.call("start", name="w", waiting=True)["status"] == "error"
-    assert len(events.of("w", "spawn_failed")) == 2
+    assert len(events.of("spawn_failed", watcher="w")) == 2
     change(circusd, max_retry=1, on_failure="exit")
     circusd.call("start", name="w")
     assert circusd.process is not None
@@ -202,23 +203,23 @@ def test_max_retry_and_on_failure(circusd: Circusd) -> None:
 
 def test_a_watcher_that_tries_for_ever_gives_up_when_told(circusd: Circusd) -> None:
     circusd.start("[watcher:w]\ncmd = /nowhere/program\nmax_retry = -1\nautostart = False")
-    events = circusd.events()
+    events = circusd.subscribe()
     circusd.ok("start", name="w", waiting=False)
-    events.wait_for("w", "spawn_failed", 3)
+    events.wait_for("spawn_failed", watcher="w", count=3)
     circusd.ok("set", name="w", options={"max_retry": 1}, waiting=False)
-    events.wait_for("w", "gave_up")
+    events.wait_for("gave_up", watcher="w")
 
 
 def test_respawn(circusd: Circusd) -> None:
     one(circusd)
-    events = circusd.events()
+    events = circusd.subscribe()
     change(circusd, respawn=False)
     os.kill(circusd.pids("w")[0], signal.SIGKILL)
-    events.wait_for("w", "stop")
+    events.wait_for("stop", watcher="w")
     change(circusd, respawn=True)
     circusd.ok("start", name="w")
     os.kill(circusd.pids("w")[0], signal.SIGKILL)
-    events.wait_for("w", "spawn", 2)
+    events.wait_for("spawn", watcher="w", count=2)
 
 
 def test_singleton(circusd: Circusd) -> None:
@@ -233,27 +234,29 @@ def test_singleton(circusd: Circusd) -> None:
 
 def test_warmup_delay(circusd: Circusd) -> None:
     one(circusd)
-    events = circusd.events()
+    events = circusd.subscribe()
     change(circusd, warmup_delay=0.3)
     change(circusd, numprocesses=4)
-    times = [event["time"] for event in events.of("w", "spawn")]
+    times = [event.data["time"] for event in events.of("spawn", watcher="w")]
     assert len(times) == 3
     assert min(later - earlier for earlier, later in itertools.pairwise(times)) >= 0.29
 
 
 def test_max_age(circusd: Circusd) -> None:
     one(circusd)
-    events = circusd.events()
+    events = circusd.subscribe()
     change(circusd, max_age=1, max_age_variance=0)
-    wait_until(lambda: "max_age" in [event["reason"] for event in events.of("w", "reap")], "it was too old")
+    wait_until(
+        lambda: "max_age" in [event.data["reason"] for event in events.of("reap", watcher="w")], "it was too old"
+    )
 
 
 def test_priority(circusd: Circusd) -> None:
     circusd.start(f"[watcher:w]\n{SLEEP}\n[watcher:other]\n{SLEEP}\npriority = 5\n")
-    events = circusd.events()
+    events = circusd.subscribe()
     change(circusd, priority=9)
     circusd.ok("stop")
-    assert events.of("other", "stop")[0]["seq"] < events.of("w", "kill")[0]["seq"]
+    assert events.of("stop", watcher="other")[0].data["seq"] < events.of("kill", watcher="w")[0].data["seq"]
 
 
 def test_autostart(circusd: Circusd) -> None:
@@ -319,7 +322,7 @@ def test_streams_and_hooks_are_kept(circusd: Circusd) -> None:
 )
 def test_all_or_nothing(circusd: Circusd, options: dict[str, Any], errno: int, reason: str) -> None:
     one(circusd)
-    events = circusd.events()
+    events = circusd.subscribe()
     before, shown = circusd.pids("w"), circusd.ok("options", name="w")["options"]
     reply = circusd.call("set", name="w", options={"graceful_timeout": 3, "cmd": "sleep 299", **options}, waiting=True)
     assert (reply["status"], reply["errno"], reply["tb"]) == ("error", errno, None)

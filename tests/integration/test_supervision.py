@@ -45,27 +45,32 @@ def test_the_classic_example(circusd: Circusd) -> None:
 
 def test_a_killed_worker_is_replaced_in_its_slot(circusd: Circusd) -> None:
     circusd.start(f"[watcher:w]\n{SLEEP}\nnumprocesses = 3")
-    events = circusd.events()
+    events = circusd.subscribe()
     before = circusd.wids("w")
     os.kill(before[2], signal.SIGKILL)
-    reap = events.wait_for("w", "reap")
-    spawn = events.wait_for("w", "spawn")
-    assert (reap["process_pid"], reap["exit_code"], reap["wid"], reap["reason"]) == (before[2], -9, 2, "exited")
-    assert spawn["wid"] == 2
+    reap = events.wait_for("reap", watcher="w")
+    spawn = events.wait_for("spawn", watcher="w")
+    assert (reap.data["process_pid"], reap.data["exit_code"], reap.data["wid"], reap.data["reason"]) == (
+        before[2],
+        -9,
+        2,
+        "exited",
+    )
+    assert spawn.data["wid"] == 2
     after = circusd.wids("w")
     assert set(after) == {1, 2, 3}
     assert (after[1], after[3]) == (before[1], before[3])
-    assert after[2] == spawn["process_pid"] != before[2]
+    assert after[2] == spawn.data["process_pid"] != before[2]
     assert events.actions("w")[:2] == ["reap", "spawn"]
 
 
 def test_a_missing_program_is_tried_and_given_up(circusd: Circusd) -> None:
     circusd.start(f"[watcher:bad]\ncmd = /nowhere/program\nmax_retry = 3\nautostart = False\n[watcher:good]\n{SLEEP}")
-    events = circusd.events()
+    events = circusd.subscribe()
     reply = circusd.call("start", name="bad", waiting=True)
     assert (reply["status"], reply["errno"]) == ("error", 6)
     assert "/nowhere/program" in reply["reason"]
-    assert len(events.of("bad", "spawn_failed")) == 3
+    assert len(events.of("spawn_failed", watcher="bad")) == 3
     assert circusd.ok("status", name="bad")["status"] == "stopped"
     explained = circusd.ok("explain", name="bad")
     assert "gave up" in explained["reason"]
@@ -74,13 +79,13 @@ def test_a_missing_program_is_tried_and_given_up(circusd: Circusd) -> None:
 
 def test_a_missing_program_tried_for_ever_waits_longer_each_time(circusd: Circusd) -> None:
     circusd.start("[watcher:bad]\ncmd = /nowhere/program\nmax_retry = -1\nautostart = False")
-    events = circusd.events()
+    events = circusd.subscribe()
     circusd.ok("start", name="bad", waiting=False)
-    sixth = events.wait_for("bad", "spawn_failed", 6)
-    waits = [event["retry_in"] for event in events.of("bad", "spawn_failed")]
+    sixth = events.wait_for("spawn_failed", watcher="bad", count=6)
+    waits = [event.data["retry_in"] for event in events.of("spawn_failed", watcher="bad")]
     assert waits[0] == 0
     assert waits[1:] == sorted(waits[1:])
-    assert sixth["retry_in"] >= 1.6
+    assert sixth.data["retry_in"] >= 1.6
     explained = circusd.ok("explain", name="bad")
     assert explained["detail"] == "backoff"
     assert explained["processes"][0]["next_try"] > time.time() - 1
@@ -89,10 +94,10 @@ def test_a_missing_program_tried_for_ever_waits_longer_each_time(circusd: Circus
 
 def test_a_program_that_ends_at_once_is_slowed_down(circusd: Circusd) -> None:
     circusd.start("[watcher:quick]\ncmd = true\nautostart = False")
-    events = circusd.events()
+    events = circusd.subscribe()
     circusd.ok("start", name="quick")
-    events.wait_for("quick", "spawn", 5)
-    times = [event["mono"] for event in events.of("quick", "spawn")]
+    events.wait_for("spawn", watcher="quick", count=5)
+    times = [event.data["mono"] for event in events.of("spawn", watcher="quick")]
     gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
     assert gaps[1] >= 0.1
     assert gaps[2] >= 0.2
@@ -185,22 +190,22 @@ def test_stopped_means_that_the_whole_tree_is_gone(circusd: Circusd, how: str) -
 
 def test_a_daemonizing_program_is_told_of_and_ended(circusd: Circusd) -> None:
     circusd.start('[watcher:d]\ncmd = sh -c "setsid sleep 300 & exit 0"\nrespawn = False\nautostart = False')
-    events = circusd.events()
+    events = circusd.subscribe()
     circusd.ok("start", name="d")
-    orphan = events.wait_for("d", "orphan")
-    events.wait_for("d", "stop")
-    assert not any(is_alive(pid) for pid in orphan["pids"])
+    orphan = events.wait_for("orphan", watcher="d")
+    events.wait_for("stop", watcher="d")
+    assert not any(is_alive(pid) for pid in orphan.data["pids"])
     assert "stay in the foreground" in circusd.output()
 
 
 def test_a_crashed_worker_is_replaced_at_once_and_its_children_are_ended(circusd: Circusd) -> None:
     circusd.start('[watcher:w]\ncmd = sh -c "sleep 301 & sleep 302"\n')
-    events = circusd.events()
+    events = circusd.subscribe()
     (parent,) = circusd.pids("w")
     wait_until(lambda: len(circusd.descendants()) == 3, "the worker has its children")
     before = set(circusd.descendants())
     os.kill(parent, signal.SIGKILL)
-    events.wait_for("w", "spawn")
+    events.wait_for("spawn", watcher="w")
     wait_until(lambda: not before & set(circusd.descendants()), "what the dead worker left is gone")
     wait_until(lambda: len(circusd.descendants()) == 3, "and the new one is whole")
 
@@ -214,10 +219,10 @@ def test_start_goes_down_by_priority_and_stop_goes_up(circusd: Circusd) -> None:
     )
     for name in ("low", "mid", "high"):
         circusd.ok("start", name=name)
-    events = circusd.events()
+    events = circusd.subscribe()
     circusd.ok("stop")
-    stops = {name: events.of(name, "stop")[0]["seq"] for name in ("low", "mid", "high")}
-    kills = {name: events.of(name, "kill")[0]["seq"] for name in ("low", "mid", "high")}
+    stops = {name: events.of("stop", watcher=name)[0].data["seq"] for name in ("low", "mid", "high")}
+    kills = {name: events.of("kill", watcher=name)[0].data["seq"] for name in ("low", "mid", "high")}
     assert stops["low"] < kills["mid"] < stops["mid"] < kills["high"]
     circusd.ok("start", name="*", match="glob")
     assert circusd.ok("status")["statuses"] == dict.fromkeys(("high", "low", "mid"), "stopped"), "autostart is off"
@@ -239,22 +244,22 @@ def test_start_order(circusd: Circusd) -> None:
 
 def test_every_death_has_its_reap(circusd: Circusd) -> None:
     circusd.start(f"[watcher:w]\n{SLEEP}\nnumprocesses = 4")
-    events = circusd.events()
+    events = circusd.subscribe()
     circusd.ok("decr", name="w")
     circusd.ok("kill", name="w", pid=circusd.pids("w")[0])
     circusd.ok("reload", name="w")
     circusd.ok("restart", name="w")
     circusd.ok("stop", name="w")
-    reaps = [event["reason"] for event in events.of("w", "reap")]
+    reaps = [event.data["reason"] for event in events.of("reap", watcher="w")]
     assert reaps == ["resize"] + ["kill"] + ["reload"] * 3 + ["restart"] * 3 + ["stop"] * 3
     assert events.actions("w")[-1] == "stop"
-    spawned = {event["process_pid"] for event in events.of("w", "spawn")}
-    assert len(events.of("w", "reap")) == 4 + len(spawned)
+    spawned = {event.data["process_pid"] for event in events.of("spawn", watcher="w")}
+    assert len(events.of("reap", watcher="w")) == 4 + len(spawned)
 
 
 def test_reload_brings_up_the_new_before_it_ends_the_old(circusd: Circusd) -> None:
     circusd.start(f"[watcher:w]\n{SLEEP}\nnumprocesses = 2")
-    events = circusd.events()
+    events = circusd.subscribe()
     before = circusd.wids("w")
     reply = circusd.ok("reload", name="w")
     after = circusd.wids("w")
@@ -294,18 +299,14 @@ def test_a_reload_that_fails_leaves_the_old_processes(circusd: Circusd) -> None:
 
 def test_a_sequential_reload_replaces_one_slot_after_the_other(circusd: Circusd) -> None:
     circusd.start(f"[watcher:w]\n{SLEEP}\nnumprocesses = 3")
-    events = circusd.events()
+    events = circusd.subscribe()
     before = circusd.wids("w")
     circusd.ok("reload", name="w", sequential=True)
     after = circusd.wids("w")
     assert set(after) == {1, 2, 3}
     assert not set(after.values()) & set(before.values())
-    events.wait_for("w", "reload")
-    order = [
-        (topic.rpartition(".")[2], data["wid"])
-        for topic, data in events.seen
-        if topic in ("watcher.w.kill", "watcher.w.spawn")
-    ]
+    events.wait_for("reload", watcher="w")
+    order = [(event.action, event.data["wid"]) for event in events if event.action in ("kill", "spawn")]
     assert order == [("kill", 1), ("spawn", 1), ("kill", 2), ("spawn", 2), ("kill", 3), ("spawn", 3)]
 
 
@@ -334,21 +335,21 @@ def is_trapping(pid: int, signum: int) -> bool:
 
 def test_max_age_with_a_variance_drawn_once(circusd: Circusd) -> None:
     circusd.start(f"[watcher:w]\n{SLEEP}\nmax_age = 1\nmax_age_variance = 0\nautostart = False")
-    events = circusd.events()
+    events = circusd.subscribe()
     circusd.ok("start", name="w")
-    first = events.wait_for("w", "spawn")
-    reap = events.wait_for("w", "reap")
-    second = events.wait_for("w", "spawn", 2)
-    assert reap["reason"] == "max_age"
-    assert second["wid"] == 1
-    assert 0.9 <= second["mono"] - first["mono"] < 5
+    first = events.wait_for("spawn", watcher="w")
+    reap = events.wait_for("reap", watcher="w")
+    second = events.wait_for("spawn", watcher="w", count=2)
+    assert reap.data["reason"] == "max_age"
+    assert second.data["wid"] == 1
+    assert 0.9 <= second.data["mono"] - first.data["mono"] < 5
 
 
 def test_respawn_off(circusd: Circusd) -> None:
     circusd.start("[watcher:w]\ncmd = sleep 0.1\nrespawn = False\nnumprocesses = 2\nautostart = False")
-    events = circusd.events()
+    events = circusd.subscribe()
     circusd.ok("start", name="w")
-    events.wait_for("w", "stop")
+    events.wait_for("stop", watcher="w")
     assert events.actions("w") == ["spawn", "spawn", "start", "reap", "reap", "stop"]
     assert circusd.ok("status", name="w")["status"] == "stopped"
 
@@ -357,10 +358,10 @@ def test_respawn_off_in_a_second_run_that_warms_up(circusd: Circusd) -> None:
     circusd.start(
         "[watcher:w]\ncmd = sleep 0.1\nrespawn = False\nnumprocesses = 2\nwarmup_delay = 0.5\nautostart = False"
     )
-    events = circusd.events()
+    events = circusd.subscribe()
     for run in (1, 2):
         circusd.ok("start", name="w")
-        events.wait_for("w", "stop", run)
+        events.wait_for("stop", watcher="w", count=run)
     assert events.actions("w") == ["spawn", "reap", "spawn", "start", "reap", "stop"] * 2
 
 
@@ -368,11 +369,11 @@ def test_respawn_off_in_a_second_run_that_warms_up(circusd: Circusd) -> None:
 def test_respawn_off_when_circusd_ends_the_last_process(circusd: Circusd, end: str) -> None:
     age = "max_age = 1\nmax_age_variance = 0" if end == "max_age" else ""
     circusd.start(f"[watcher:w]\n{SLEEP}\nrespawn = False\nautostart = False\n{age}")
-    events = circusd.events()
+    events = circusd.subscribe()
     circusd.ok("start", name="w")
     if end == "kill":
         circusd.ok("kill", name="w", waiting=True)
-    events.wait_for("w", "stop")
+    events.wait_for("stop", watcher="w")
     assert events.actions("w") == ["spawn", "start", "kill", "reap", "stop"]
     assert circusd.ok("status", name="w")["status"] == "stopped"
 
@@ -402,14 +403,14 @@ def test_a_start_is_over_once_each_slot_was_filled(circusd: Circusd) -> None:
         autostart = False
         """
     )
-    events = circusd.events()
+    events = circusd.subscribe()
     circusd.ok("start", name="w", waiting=True)
     assert circusd.ok("status", name="w")["status"] == "active"
     assert events.actions("w").count("start") == 1
     circusd.ok("restart", name="w", waiting=True)
     assert circusd.ok("incr", name="w", waiting=True)["numprocesses"] == 4
     assert events.actions("w").count("start") == 2
-    assert {data["wid"] for topic, data in events.seen if topic == "watcher.w.spawn"} == {1, 2, 3, 4}
+    assert {event.data["wid"] for event in events.of("spawn", watcher="w")} == {1, 2, 3, 4}
 
 
 def test_a_slot_that_comes_back_is_filled_without_respawn_too(circusd: Circusd) -> None:
@@ -467,10 +468,10 @@ time.sleep(300)
 @pytest.mark.parametrize("spelling", ["quit", "SIGQUIT", "3", "QUIT"])
 def test_stop_signal_of_any_spelling(circusd: Circusd, spelling: str) -> None:
     circusd.start(f"[watcher:w]\n{SLEEP}\nstop_signal = {spelling}")
-    events = circusd.events()
+    events = circusd.subscribe()
     circusd.ok("stop", name="w")
-    assert events.of("w", "kill")[0]["signum"] == 3
-    assert events.of("w", "reap")[0]["exit_code"] == -3
+    assert events.of("kill", watcher="w")[0].data["signum"] == 3
+    assert events.of("reap", watcher="w")[0].data["exit_code"] == -3
 
 
 def test_autostart_off(circusd: Circusd) -> None:
@@ -569,18 +570,19 @@ def test_what_survives_sigkill_is_named_and_blocks_nobody(circusd: Circusd) -> N
 
 def test_a_reload_of_a_stopped_watcher_is_a_start(circusd: Circusd) -> None:
     circusd.start(f"[watcher:w]\n{SLEEP}\nautostart = False")
-    events = circusd.events()
+    events = circusd.subscribe()
     assert len(circusd.ok("reload", name="w")["info"]["started"]) == 1
-    events.wait_for("w", "reload")
+    events.wait_for("reload", watcher="w")
     assert events.actions("w") == ["spawn", "start", "reload"]
 
 
 def test_max_age_does_not_chase_a_reload(circusd: Circusd) -> None:
     """New processes expire in the second in which they have come up: the reload ends all the same."""
     circusd.start(f"[watcher:w]\n{SLEEP}\nnumprocesses = 2\nmax_age = 1\nmax_age_variance = 0")
-    events = circusd.events()
+    events = circusd.subscribe()
     circusd.ok("reload", name="w")
-    events.wait_for("w", "reload")
-    spawned = [event for event in events.of("w", "spawn") if event["seq"] < events.of("w", "reload")[0]["seq"]]
+    events.wait_for("reload", watcher="w")
+    reload = events.of("reload", watcher="w")[0]
+    spawned = [event for event in events.of("spawn", watcher="w") if event.seq < reload.seq]
     assert len(spawned) <= 4, "those of the reload, and at most one round of max_age before it"
-    events.wait_for("w", "spawn", len(spawned) + 2)
+    events.wait_for("spawn", watcher="w", count=len(spawned) + 2)

@@ -1,0 +1,48 @@
+"""For authors of plugins: a real circusd, and the plugin itself, in tests.
+
+With ``pip install circus[testing]`` every test can take these fixtures:
+
+``circusd``
+    A daemon in a folder and on endpoints of its own, see :class:`Circusd`. It is not started yet.
+
+    >>> def test_a_death_is_noticed(circusd):
+    ...     circusd.start()
+    ...     [pid] = circusd.add("web", "sleep 60")
+    ...     circusd.kill(pid)
+    ...     assert circusd.wait_for("reap", watcher="web").data["exit_code"] == -9
+
+Whoever needs one daemon for several tests writes a fixture with a wider scope around :func:`daemon`.
+Importing this package is cheap, since pytest does so at each start: names are loaded at their first use.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from circus.testing.circusd import Circusd, daemon
+    from circus.testing.events import Events
+    from circus.testing.waiting import DEADLINE, is_alive, wait_until
+
+_PUBLIC = {
+    "DEADLINE": "circus.testing.waiting",
+    "Circusd": "circus.testing.circusd",
+    "Events": "circus.testing.events",
+    "daemon": "circus.testing.circusd",
+    "is_alive": "circus.testing.waiting",
+    "wait_until": "circus.testing.waiting",
+}
+
+__all__ = ["DEADLINE", "Circusd", "Events", "daemon", "is_alive", "wait_until"]
+
+
+def __getattr__(name: str) -> object:
+    """Load the public name ``name`` from the module that defines it."""
+    try:
+        module = _PUBLIC[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    from importlib import import_module
+
+    value = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
