@@ -21,6 +21,8 @@ from circus.util import to_bool
 if TYPE_CHECKING:
     from tornado.ioloop import IOLoop
 
+    from circus.plugins.hooked import Hooked
+
 log = logging.getLogger("circus")
 
 Json = dict[str, Any]
@@ -37,6 +39,8 @@ class CircusPlugin:
     name: str = ""
     watchers: ClassVar[str] = "*"
     """Pattern of the watchers at whose hooks it is asked; it hears the events of all of them nevertheless."""
+    functions: ClassVar[bool] = False
+    """Whether it is what runs the functions that watchers name as their hooks."""
 
     def __init__(
         self,
@@ -66,6 +70,13 @@ class CircusPlugin:
         """Its line to circusd."""
         return Link(self.endpoint, self.ssh_server)
 
+    @cached_property
+    def hooked(self) -> Hooked:
+        """What it implements of the lifecycle specs."""
+        from circus.plugins.hooked import Hooked
+
+        return Hooked(self)
+
     # To be overridden.
 
     def handle_init(self) -> Any:
@@ -79,6 +90,16 @@ class CircusPlugin:
 
         New plugins implement the hook ``on_event`` instead.
         """
+
+    async def gate(self, gate: Json) -> tuple[bool, str | None, Json | None]:
+        """Answer a gate, an event ``gate`` with what it holds: whether it is allowed, an error, and a result.
+
+        By default the hook of that name decides. What this raises counts as an error of the hook.
+        """
+        from circus.hooks.proxies import ArbiterProxy
+
+        allowed, added = await self.hooked.ask(gate, ArbiterProxy(self.link, self.pubsub_endpoint, self.check_delay))
+        return allowed, None, added
 
     # To be called.
 

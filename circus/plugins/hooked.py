@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -13,6 +13,7 @@ from circus.plugins.loading import PluginError
 
 if TYPE_CHECKING:
     from circus.events import Event
+    from circus.hooks.proxies import ArbiterProxy
     from circus.plugins.base import CircusPlugin
 
 _SPECS = ("on_event", "on_resync", *HOOKS)
@@ -41,11 +42,19 @@ class Hooked:
         """Tell it how everything is."""
         await _finish(self._caller.on_resync(snapshot=snapshot))
 
+    async def ask(self, gate: dict[str, Any], arbiter: ArbiterProxy) -> tuple[bool, dict[str, Any]]:
+        """Ask it at a gate; return whether it allows it, and the keys that it has added to ``stats``."""
+        caller = getattr(self._caller, gate["hook"])
+        given = {"watcher": arbiter.watcher(gate["watcher"]), "arbiter": arbiter, "hook_name": gate["hook"]}
+        before = gate.get("stats") or {}
+        stats = given["stats"] = dict(before)
+        results = await _finish(caller(**{name: given.get(name, gate.get(name)) for name in caller.spec.argnames}))
+        added = {key: value for key, value in stats.items() if key not in before or before[key] != value}
+        return all(result is not False for result in results), added
 
-async def _finish(results: list[Any]) -> None:
-    for result in results:
-        if asyncio.iscoroutine(result) or asyncio.isfuture(result):
-            await result
+
+async def _finish(results: list[Any]) -> list[Any]:
+    return [await result if inspect.isawaitable(result) else result for result in results]
 
 
 def _require_known(plugin: CircusPlugin) -> None:

@@ -37,7 +37,7 @@ def load_factory(path: str) -> Any:
         found: Any = _load_file(place) if colon == ":" and place.endswith(".py") else importlib.import_module(place)
     except Exception as error:
         missing = isinstance(error, ModuleNotFoundError) and f"{place}.".startswith(f"{error.name}.")
-        raise PluginError(f"{path} cannot be imported: {_one_line(error)}", theirs=not missing) from error
+        raise PluginError(f"{path} cannot be imported: {one_line(error)}", theirs=not missing) from error
     for name in names.split("."):
         try:
             found = getattr(found, name)
@@ -57,7 +57,7 @@ def make_plugin(factory: Any, briefing: Briefing) -> CircusPlugin:
             briefing.endpoint, briefing.pubsub_endpoint, briefing.check_delay, briefing.ssh_server, **briefing.config
         )
     except Exception as error:
-        raise PluginError(f"its constructor raised {_one_line(error)}", theirs=True) from error
+        raise PluginError(f"its constructor raised {one_line(error)}", theirs=True) from error
     if not isinstance(plugin, CircusPlugin):
         raise PluginError(f"{briefing.factory} makes a {type(plugin).__name__}, which is no CircusPlugin")
     return plugin
@@ -75,5 +75,6 @@ def _load_file(path: str) -> ModuleType:
     return module
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """Return what an error is and says, without line breaks."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")

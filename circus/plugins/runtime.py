@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 from circus.consumer import SYNC, Delivery, Snapshot, Stream
 from circus.events import Event
 from circus.exc import CallError
+from circus.kinds import HOOKS
 from circus.plugins.base import CircusPlugin, finished
 from circus.plugins.briefing import Briefing, Progress
-from circus.plugins.hooked import Hooked
+from circus.plugins.gatekeeping import Gatekeeper
 from circus.plugins.lifeline import follow_into_death, say_ready
 from circus.plugins.loading import PluginError, load_factory, make_plugin
 from circus.plugins.subscription import Subscription
@@ -57,7 +58,8 @@ class Runtime:
     def __init__(self, plugin: CircusPlugin, briefing: Briefing) -> None:
         self.plugin = plugin
         self.briefing = briefing
-        self.hooked = Hooked(plugin)
+        self.hooked = plugin.hooked
+        self.gatekeeper = Gatekeeper(plugin, briefing.name, HOOKS if plugin.functions else self.hooked.hooks)
         self.progress = Progress(briefing.progress)
         known = self.progress.seq
         self.stream = Stream(known, briefing.boot, snapshots=True) if known else Stream(snapshots=True)
@@ -91,6 +93,7 @@ class Runtime:
         finally:
             for task in (*tasks, *self.plugin._tasks):
                 task.cancel()
+            self.gatekeeper.close()
             subscription.close()
             await self._call("handle_stop", self.plugin.handle_stop)
             self._link.close()
@@ -120,7 +123,7 @@ class Runtime:
             self._unregistered = True
             self.stream.live()
         elif len(self._backlog) < BACKLOG:
-            self._backlog.extend(self.stream.take(topic, data))
+            self._extend(self.stream.take(topic, data))
         self._something.set()
 
     async def _listen_for_silence(self) -> None:
@@ -149,29 +152,36 @@ class Runtime:
                 await self._something.wait()
                 busy_since = time.monotonic()
 
+    def _extend(self, deliveries: list[Delivery]) -> None:
+        self._backlog.extend(deliveries)
+        self.gatekeeper.hear(deliveries)  # whoever waits at a gate does not wait for the events before it
+
     async def _register(self) -> None:
         self._unregistered = False
-        say_ready()
+        try:
+            await self.gatekeeper.register()
+        except CallError as error:
+            await self._cope(error)
+            self._unregistered = True
+        else:
+            say_ready()
 
     async def _ask(self, command: str, properties: dict[str, Any]) -> None:
         boot = self.stream.boot
-        reply = await self._insist(command, properties)
-        if reply is not None:
-            self._backlog.extend(self.stream.answer(reply))
+        try:
+            self._extend(self.stream.answer(await self._link.acall(command, properties)))
+        except CallError as error:
+            await self._cope(error)
         if boot not in (None, self.stream.boot):
             self._link.forget("circusd was started anew")
 
-    async def _insist(self, command: str, properties: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the reply to a command, or None after a while if there is none now."""
-        try:
-            return await self._link.acall(command, properties)
-        except CallError as error:
-            if self.briefing.daemon is not None and error.kind == "no-daemon":
-                # circusd lives, or this process would not: it listens elsewhere now, and tells the next process where.
-                raise PluginError(f"circusd is no longer at {self.briefing.endpoint}") from None
-            log.warning("%s", error)
-            await asyncio.sleep(RETRY)
-            return None
+    async def _cope(self, error: CallError) -> None:
+        """What circusd was asked has no answer now: it is to be asked again."""
+        if self.briefing.daemon is not None and error.kind == "no-daemon":
+            # circusd lives, or this process would not: it listens elsewhere now, and tells the next process where.
+            raise PluginError(f"circusd is no longer at {self.briefing.endpoint}")
+        log.warning("%s", error)
+        await asyncio.sleep(RETRY)
 
     async def _deliver(self, delivery: Delivery) -> None:
         if isinstance(delivery, Snapshot):
