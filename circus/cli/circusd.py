@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import gc
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from circus import __version__
 from circus.exc import CircusError, ConfigError
@@ -132,7 +133,7 @@ def _run(config: Config, options: argparse.Namespace, report: Report | None) -> 
         log.info("Starting master on pid %d", os.getpid())
         for warning in config.warnings:
             log.warning("%s", warning)
-        daemon = Daemon(config, adopt)
+        daemon = Daemon(config, adopt, functools.partial(_log_options, options))
         try:
             daemon.start()
             if report is not None:
@@ -158,13 +159,18 @@ def _adopter(options: argparse.Namespace) -> Callable[[CircusSettings], Logger]:
     def adopt(settings: CircusSettings) -> Logger:
         os.umask(inherited if settings.umask is None else settings.umask)
         syscalls.set_process_name(settings.proc_name or "circusd")
-        return logs.configure(
-            options.log_level or settings.loglevel,
-            options.log_output or settings.logoutput,
-            options.logger_config or settings.loggerconfig,
-        )
+        return logs.configure(**_log_options(options, settings))
 
     return adopt
+
+
+def _log_options(options: argparse.Namespace, settings: CircusSettings) -> dict[str, Any]:
+    """Return how the log is set up: the command line counts more than ``[circus]``."""
+    return {
+        "level": options.log_level or settings.loglevel,
+        "output": options.log_output or settings.logoutput,
+        "config_file": options.logger_config or settings.loggerconfig,
+    }
 
 
 def _create_pidfile(path: str | None) -> Pidfile | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Any
 
 from circus.client import connect
 from circus.commands.events import event_line
-from circus.exc import CallError
+from circus.consumer import SYNC, TICK, Delivery, Lost, Stream
+from circus.events import Event
 from circus.util import default_pubsub_endpoint
 
 TYPE_CHECKING = False
@@ -43,12 +45,16 @@ def listen(invocation: Invocation, session: Session) -> int:
 def events(invocation: Invocation, session: Session) -> int:
     """Print the events that the daemon keeps, then those that happen, each once and in order, until interrupted."""
     follower = Follower(session, bool(invocation.settings.get("json")), invocation.options.get("since", 0))
+    sync = f"{SYNC}{os.urandom(16).hex()}"
     try:
-        with _subscriber(session, pubsub_endpoint(session), [""]) as socket:
+        with _subscriber(session, pubsub_endpoint(session), [_WATCHER_EVENTS, TICK, sync]) as socket:
             follower.catch_up()
             while True:
                 topic, message = socket.recv_multipart()[:2]
-                follower.take(topic.decode(), json.loads(message))
+                if topic == sync.encode():
+                    follower.catch_up()  # with what has happened until the subscription was live
+                else:
+                    follower.take(topic.decode(), json.loads(message))
     except KeyboardInterrupt:
         return _interrupted()
 
@@ -65,42 +71,32 @@ class Follower:
     def __init__(self, session: Session, as_json: bool, since: int) -> None:
         self.session = session
         self.as_json = as_json
-        self.seq = since
-        self.boot: str | None = None
+        self.stream = Stream(since)
 
     def catch_up(self) -> None:
         """Print what was missed: the replies of ``events`` are whole, a subscription may lose messages."""
-        while True:
-            reply = self.session.request("events", {"since": self.seq})
-            if reply.get("status") == "error":
-                raise CallError(f"circusd has no command for events: {reply.get('reason')}")
-            if self.boot not in (None, reply["boot"]):
-                self.seq = 0
-                self.boot = reply["boot"]
-                continue
-            self.boot = reply["boot"]
-            for event in reply["events"]:
-                self._print(event["topic"], event["data"])
-            if not reply["events"]:
-                self.seq = reply["last_seq"]
-                return
+        self.stream.live()
+        self._ask()
 
     def take(self, topic: str, data: Json) -> None:
         """Print one published event, and first those before it that did not arrive."""
-        seq = data.get("seq")
-        if seq is None:
-            return
-        other_life = data.get("boot") not in (None, self.boot)
-        # The number of a tick is that of the last event.
-        numbered = topic.startswith(_WATCHER_EVENTS)
-        if other_life or seq > self.seq + (1 if numbered else 0):
-            self.catch_up()
-        elif numbered and seq == self.seq + 1:
-            self._print(topic, data)
+        self._print(self.stream.take(topic, data))
+        self._ask()
 
-    def _print(self, topic: str, data: Json) -> None:
-        self.seq = data["seq"]
-        print(json.dumps({"topic": topic, "data": data}) if self.as_json else event_line(topic, data), flush=True)
+    def _ask(self) -> None:
+        while question := self.stream.question:
+            self._print(self.stream.answer(self.session.request(*question)))
+
+    def _print(self, deliveries: list[Delivery]) -> None:
+        for delivery in deliveries:
+            if isinstance(delivery, Lost):
+                text = f"(events {delivery.first} to {delivery.last} are no longer kept)"
+                print(text, file=sys.stderr if self.as_json else sys.stdout, flush=True)
+            elif isinstance(delivery, Event):
+                topic, data = delivery.topic, delivery.data
+                print(
+                    json.dumps({"topic": topic, "data": data}) if self.as_json else event_line(topic, data), flush=True
+                )
 
 
 def pubsub_endpoint(session: Session) -> str:

@@ -28,7 +28,9 @@ _PATIENCE = 50
 _installed: list[logging.Handler] = []
 
 
-def configure(level: str = "INFO", output: str = "-", config_file: str | None = None) -> logging.Logger:
+def configure(
+    level: str = "INFO", output: str = "-", config_file: str | None = None, standard_error: int = 2
+) -> logging.Logger:
     """Set up logging and return the logger ``circus``. A later call replaces what an earlier one has set up.
 
     ``level`` is a name in either case. ``output`` is ``-`` for standard error, a file, which is opened again when it
@@ -36,7 +38,7 @@ def configure(level: str = "INFO", output: str = "-", config_file: str | None = 
     configuration in INI, JSON or YAML, which decides instead of the others.
 
     No line ever stops the daemon: those that a full disk or a reader who has stopped reading does not take are
-    counted, and the next line that is taken is preceded by their number.
+    counted, and the next line that is taken is preceded by their number. ``standard_error`` is the descriptor for it.
 
     Raise :class:`~circus.exc.CircusError` for what cannot be set up.
     """
@@ -45,7 +47,7 @@ def configure(level: str = "INFO", output: str = "-", config_file: str | None = 
         _load(config_file)
         return logger
     number = level_number(level)
-    handler = _handler(output)
+    handler = _handler(output, standard_error)
     root = logging.getLogger()
     while _installed:
         old = _installed.pop()
@@ -65,10 +67,10 @@ def level_number(level: str) -> int:
         raise CircusError(f"log level {level!r}: write one of {', '.join(LEVELS)}") from None
 
 
-def _handler(output: str) -> logging.Handler:
+def _handler(output: str, standard_error: int) -> logging.Handler:
     handler: logging.Handler
     if output == "-":
-        handler = StandardError()
+        handler = StandardError(standard_error)
     else:
         from circus.cli.logfiles import open_file, open_syslog
 
@@ -111,16 +113,20 @@ class LossCounter(logging.Handler):
 class StandardError(LossCounter):
     """Writes lines to standard error, and never waits long for a reader: a daemon must outlive a stalled pipe."""
 
+    def __init__(self, descriptor: int = 2) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+
     def deliver(self, record: logging.LogRecord, line: str) -> None:
-        """Write one line to descriptor 2."""
+        """Write one line."""
         data = line.encode(errors="backslashreplace") + b"\n"
         patience = 0 if self.lost else _PATIENCE
         poll = select.poll()
-        poll.register(2, select.POLLOUT)
+        poll.register(self._descriptor, select.POLLOUT)
         for start in range(0, len(data), _PIPE_ATOM):
             if not poll.poll(patience):
                 raise BlockingIOError("standard error does not take more")
-            os.write(2, data[start : start + _PIPE_ATOM])
+            os.write(self._descriptor, data[start : start + _PIPE_ATOM])
 
 
 def _load(path: str) -> None:

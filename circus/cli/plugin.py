@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from circus import __version__
 from circus.cli import logs
 from circus.cli.circusd import LEVELS
 from circus.exc import CircusError
+from circus.hooks.registry import registry
 from circus.plugins.briefing import Briefing, read_briefing
 from circus.util import default_endpoint, default_pubsub_endpoint
 
@@ -26,8 +28,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a plugin; return its exit status: 0, or 1 after an error."""
     options = _parser().parse_args(argv)
     try:
-        briefing = _from_circusd(options.plugin) if options.plugin.startswith(_SUPERVISED) else _by_hand(options)
-        logs.configure(briefing.log["level"], briefing.log["output"])
+        if options.plugin.startswith(_SUPERVISED):
+            briefing = _from_circusd(options.plugin)
+            _log_with_circusd(briefing)
+        else:
+            briefing = _by_hand(options)
+            logs.configure(**briefing.log)
     except CircusError as error:
         print(f"circus-plugin: {error}", file=sys.stderr)
         return 1
@@ -47,6 +53,36 @@ def _run(briefing: Briefing) -> int:
     return 1
 
 
+def _log_with_circusd(briefing: Briefing) -> None:
+    """Write to the log of circusd from now on, each record with the plugin's name; what it prints goes nowhere."""
+    attribute(briefing.name)
+    descriptor = os.dup(2)
+    try:
+        logs.configure(**briefing.log, standard_error=descriptor)
+    except CircusError as error:  # the plugin runs as somebody else, who may not write there
+        logs.configure(briefing.log["level"], standard_error=descriptor)
+        log.warning("%s; what the plugin logs goes to circusd's standard error", error)
+    logging.getLogger().setLevel(log.level)  # what it logs under names of its own is wanted as well
+    if not briefing.debug:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+
+
+def attribute(name: str) -> None:
+    """Put a name before the text of each record that is logged from now on, whatever writes it and in what form."""
+    make = logging.getLogRecordFactory()
+
+    def make_attributed(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = make(*args, **kwargs)
+        prefix = name.replace("%", "%%") if record.args else name
+        record.msg = f"{prefix}: {record.msg}"
+        return record
+
+    logging.setLogRecordFactory(make_attributed)
+
+
 def _from_circusd(name: str) -> Briefing:
     try:
         return read_briefing(sys.stdin.fileno())
@@ -60,14 +96,25 @@ def _from_circusd(name: str) -> Briefing:
 def _by_hand(options: argparse.Namespace) -> Briefing:
     return Briefing(
         name=f"{_SUPERVISED}{options.plugin}",
-        factory=options.plugin,
+        factory=_factory(options.plugin),
         config=_config(options.config),
         endpoint=options.endpoint or default_endpoint(),
         pubsub_endpoint=options.pubsub or default_pubsub_endpoint(),
         check_delay=options.check_delay,
         ssh_server=options.ssh,
+        debug=True,
         log={"level": options.log_level, "output": options.log_output},
     )
+
+
+def _factory(plugin: str) -> str:
+    """Return the path of a plugin that is given by its path or its registered name."""
+    found = registry().find_plugin(plugin)
+    if found is None and ":" not in plugin and "." not in plugin:
+        raise CircusError(
+            registry().missing("plugin", plugin, registry().plugins, "module:attribute, FILE.py:attribute")
+        )
+    return plugin if found is None else found.spec.factory
 
 
 def _config(text: str) -> dict[str, str]:

@@ -139,7 +139,7 @@ def _build(source: Source, report: Report) -> Config:
             sockets.append(_socket(name, options))
         elif kind == "plugin":
             options = _with_whole_paths(options, section, source.document)
-            plugins.append(_plugin(name, options, source.texts[section], source.environment(section), circus.debug))
+            plugins.append(make_plugin(name, options, source.texts[section], source.environment(section)))
     return Config(
         path=source.document.path,
         circus=circus,
@@ -209,9 +209,11 @@ def _socket(name: str, options: Mapping[str, Any]) -> SocketSettings:
     return dataclasses.replace(settings, family="AF_UNIX") if settings.path else settings
 
 
-def _plugin(
-    name: str, options: Mapping[str, Any], texts: Mapping[str, str], env: dict[str, str], debug: bool
+def make_plugin(
+    name: str, options: Mapping[str, Any], texts: Mapping[str, str], env: dict[str, str]
 ) -> PluginSettings:
+    """The plugin ``name`` with typed ``options``, which stand as ``texts`` in its section."""
+    full_name = f"plugin:{name}"
     own = _fields(PLUGIN, options)
     own["use"] = own.get("use") or name
     found = registry().find_plugin(own["use"])
@@ -219,18 +221,17 @@ def _plugin(
     declared = plugin_options(f"plugin:{name}", texts)
     process: dict[str, Any] = {
         "cmd": sys.executable,
-        "args": ("-m", "circus.cli.plugin", own["use"]),
+        "args": ("-P", "-m", "circus.cli.plugin", full_name),
         "singleton": True,
         "priority": 1,
         "copy_env": True,
         "copy_path": True,
-        "close_child_stdout": not debug,
-        "close_child_stderr": not debug,
+        "ready": "notify",
+        "ready_timeout": 10.0,
     }
     given = {
         option: value for option, value in options.items() if option not in declared and find(WATCHER_OPTIONS, option)
     }
-    full_name = f"plugin:{name}"
     settings = dataclasses.replace(_watcher(full_name, given, env), **{**process, **_fields(WATCHER_OPTIONS, given)})
     config = {option: text for option, text in texts.items() if option != "use"}
     return PluginSettings(name=full_name, factory=factory, config=config, watcher=settings, **own)

@@ -196,6 +196,8 @@ class WatcherSettings:
         "stderr_stream.KEY", type="text", effect="stream", doc="class and options of the stream that gets stderr"
     )
     extra: Mapping[str, str] = field(default_factory=dict)
+    briefing: str = field(default="", repr=False)
+    """JSON that a plugin's process is told; no option, as it may hold secrets, which nobody is shown."""
 
     @property
     def is_plugin(self) -> bool:

@@ -30,7 +30,6 @@ NOT_YET_SERVED: Final[dict[str, dict[str, str]]] = {
         "hook_timeout": "no hook is called",
     },
     "socket": {"": "the socket is not bound"},
-    "plugin": {"": "the plugin is not run"},
 }
 
 
@@ -57,9 +56,6 @@ def _used(config: Config) -> Iterator[tuple[str, str, str]]:
         yield from _differing("watcher", f"watcher:{watcher.name}", watcher)
     for socket in config.sockets:
         yield f"socket:{socket.name}", "", NOT_YET_SERVED["socket"][""]
-    for plugin in config.plugins:
-        if plugin.active:
-            yield plugin.name, "", NOT_YET_SERVED["plugin"][""]
 
 
 def _differing(kind: str, section: str, settings: CircusSettings | WatcherSettings) -> Iterator[tuple[str, str, str]]:

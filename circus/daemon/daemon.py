@@ -15,6 +15,7 @@ import zmq
 from circus import commands
 from circus.commands.dispatch import Dispatcher
 from circus.config.unserved import not_yet_served, refuse_unprotected
+from circus.daemon.plugins import HOOK_RUNNER, PluginHost, every_watcher
 from circus.daemon.rebinding import Rebinding
 from circus.daemon.reload import Reloader
 from circus.daemon.systemd import notify, watchdog_interval
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from circus.config import Config
     from circus.config.schema import CircusSettings
+    from circus.daemon.plugins import LogOptions
 
 log = logging.getLogger("circus")
 
@@ -49,8 +51,10 @@ _FAREWELL = 0.1
 class Daemon:
     """One circusd. ``start`` binds and begins; ``run`` serves until it was told to quit and everything is stopped."""
 
-    def __init__(self, config: Config, adopt: Callable[[CircusSettings], object]) -> None:
+    def __init__(self, config: Config, adopt: Callable[[CircusSettings], object], log_options: LogOptions) -> None:
         """Prepare. ``adopt`` is called with the new ``[circus]`` before a reload applies it, and may refuse it.
+
+        ``log_options`` tells plugins where the log goes.
 
         Raise :class:`~circus.exc.CircusError` if this process may open too few files.
         """
@@ -59,7 +63,10 @@ class Daemon:
         self.adopt = adopt
         self.loop = asyncio.new_event_loop()
         settings = config.circus
-        self.arbiter = Arbiter(self.loop, ring_size=settings.event_ring_size, warmup_delay=settings.warmup_delay)
+        self.plugins = PluginHost(settings, log_options)
+        self.arbiter = self.plugins.arbiter = Arbiter(
+            self.loop, self.plugins, ring_size=settings.event_ring_size, warmup_delay=settings.warmup_delay
+        )
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.router = Router(self._context, self.loop, self.arbiter.reaper.drain)
         self.publisher = Publisher(self._context, self.loop, self.arbiter.journal)
@@ -87,10 +94,12 @@ class Daemon:
         self.apply(settings)
         arbiter.journal.subscribe(self.publisher.publish)
         self.publisher.on_sync_lost = arbiter.gates.lost
+        arbiter.gates.summon = functools.partial(self.plugins.summon, HOOK_RUNNER)
         arbiter.reloader = Reloader(arbiter, self.config, self._prepare)
         syscalls.become_subreaper()
         self._install_signals()
-        for watcher in self.config.watchers:
+        self.plugins.endpoint, self.plugins.pubsub_endpoint = arbiter.endpoint, arbiter.pubsub_endpoint
+        for watcher in every_watcher(self.config):
             arbiter.create(watcher)
         self.router.serve(self._dispatcher.handle)
         arbiter.start_up(self._on_started)
@@ -112,6 +121,7 @@ class Daemon:
         self.router.close()
         self.publisher.close()
         self._context.term()
+        self.plugins.close()
         for address in list(self._locks):
             self._release(address)
         if self._signals is not None:

@@ -37,6 +37,7 @@ class Rebinding:
                 old.pubsub_endpoint,
                 new.pubsub_endpoint or default_pubsub_endpoint(),
             )
+            daemon.plugins.settings = new
             if new != old:
                 daemon.adopt(new)
         except CircusError:
@@ -46,7 +47,9 @@ class Rebinding:
     def _add(self, option: str, way: Router | Publisher, old: str, new: str) -> None:
         before = getattr(self._daemon.arbiter, option)
         if new not in (old, before):
-            self._bound.append((option, way, before, self._daemon.bind(way, new, self._new)))
+            bound = self._daemon.bind(way, new, self._new)
+            self._bound.append((option, way, before, bound))
+            setattr(self._daemon.plugins, option, bound)
 
     def commit(self) -> None:
         """Leave the old endpoints."""
@@ -62,7 +65,9 @@ class Rebinding:
 
     def undo(self) -> None:
         """Leave the new endpoints."""
-        for _, way, _, bound in self._bound:
+        self._daemon.plugins.settings = self._old
+        for option, way, before, bound in self._bound:
+            setattr(self._daemon.plugins, option, before)
             self._daemon.unbind(way, bound)
         if self._new != self._old:
             self._daemon.adopt(self._old)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from circus.daemon.plugins import every_watcher
 from circus.exc import CommandFailed, SpawnError
 from circus.kernel.order import Operation
 from circus.kernel.watcher import Watcher
@@ -84,7 +85,7 @@ class Reloader:
             with self._prepared(new) as change:
                 overtaken = await self._stop_all(everything)
                 await self._remove(plan.remove)
-                for settings in new.watchers:
+                for settings in every_watcher(new):
                     watcher = self._arbiter.watchers.get(settings.name.lower())
                     if watcher is None:
                         self._arbiter.create(settings)
@@ -122,13 +123,14 @@ class Reloader:
         from circus.config.diff import diff
 
         # What a client has removed is missing, whatever the file said when it was read.
-        there = tuple(watcher for watcher in self.config.watchers if watcher.name.lower() in self._arbiter.watchers)
-        return diff(replace(self.config, watchers=there), new)
+        watchers = tuple(watcher for watcher in self.config.watchers if watcher.name.lower() in self._arbiter.watchers)
+        plugins = tuple(plugin for plugin in self.config.plugins if plugin.name.lower() in self._arbiter.watchers)
+        return diff(replace(self.config, watchers=watchers, plugins=plugins), new)
 
     def _require_startable(self, new: Config, plan: Plan) -> None:
         """Refuse a file that names a program, a user or a folder that is not there, while everything still runs."""
         failures = []
-        for settings in new.watchers:
+        for settings in every_watcher(new):
             watcher = self._arbiter.watchers.get(settings.name.lower())
             to_run = settings.autostart if watcher is None else _is_to_run(watcher)
             if to_run and settings.name in (*plan.add, *plan.replace):
@@ -157,7 +159,7 @@ class Reloader:
         starting = [watcher for watcher in to_run if watcher not in overtaken] if plan.restart_all else []
         resized = []
         await self._remove(plan.remove)
-        for settings in new.watchers:
+        for settings in every_watcher(new):
             watcher = watchers.get(settings.name.lower())
             if watcher is None:
                 watcher = self._arbiter.create(settings)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from circus.exc import AlreadyExist, MessageError
-from circus.kernel.context import Context
+from circus.kernel.context import Context, Host
 from circus.kernel.gates import Gates
 from circus.kernel.intents import Intent
 from circus.kernel.journal import RING_SIZE, Journal
@@ -40,12 +40,13 @@ class Arbiter:
     """Every command ends here. Methods return at once, with an :class:`Intent` where something takes time."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, *, ring_size: int = RING_SIZE, warmup_delay: float = 0.0
+        self, loop: asyncio.AbstractEventLoop, host: Host, *, ring_size: int = RING_SIZE, warmup_delay: float = 0.0
     ) -> None:
         self.loop = loop
         self.warmup_delay = warmup_delay
         self.endpoint = self.pubsub_endpoint = self.stats_endpoint = self.multicast_endpoint = ""
         self.check_delay = 0.0
+        self.progress = host.progress
         self.reloader: Reloader | None = None
         self.journal = Journal(ring_size)
         self.watchers: dict[str, Watcher] = {}
@@ -63,9 +64,8 @@ class Arbiter:
         orphans = Orphans(loop, queue, self.journal.boot)
         self.reaper = orphans.reaper = Reaper(orphans.stranger_died, self._on_defect)
         self.gates = Gates(loop, self._is_up)
-        self._context = Context(
-            loop, queue, self.journal, self.reaper, orphans, self.gates, self._readiness.address, self._on_failure
-        )
+        ready, failed = self._readiness.address, self._on_failure
+        self._context = Context(loop, queue, self.journal, self.reaper, orphans, self.gates, ready, failed, host.brief)
 
     def get_watcher(self, name: str) -> Watcher:
         """Return the watcher of that name, in any letter case. Raise ``MessageError`` if there is none."""

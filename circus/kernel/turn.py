@@ -178,7 +178,10 @@ def _fill(watcher: Watcher, wid: int) -> bool:
     process.started_at = time.time()
     try:
         notify = context.notify_address() if settings.ready else ""
-        process.pid = spawn(settings, wid=wid, mark=process.mark, notify_address=notify)
+        stdin, inherited = context.brief(settings) if settings.briefing else (None, ())
+        process.pid = spawn(
+            settings, wid=wid, mark=process.mark, notify_address=notify, stdin=stdin, pass_fds=inherited
+        )
     except SpawnError as error:
         process.state, _ = states.step(process.state, states.SPAWN_FAILED)
         deaths.spawn_failed(watcher, slot, error)

@@ -19,7 +19,8 @@ class Briefing:
 
     ``factory`` is what makes it, ``module:attribute``, a dotted path or ``FILE.py:attribute``. ``boot`` is the life of
     the daemon that starts it, empty by hand. ``progress`` is the descriptor of its memory. ``daemon`` is the process id
-    of circusd, which it does not outlive.
+    of circusd, which it does not outlive. ``log`` says how circusd's log is set up, ``debug`` that what the plugin
+    prints is to be seen.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Briefing:
     boot: str = ""
     progress: int | None = None
     daemon: int | None = None
+    debug: bool = False
     log: dict[str, Any] = field(default_factory=dict)
 
 

@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from circus.events import Event
 from circus.exc import CallError
 from circus.plugins.loading import one_line
 
@@ -59,8 +60,8 @@ class Gatekeeper:
     def hear(self, deliveries: Collection[Delivery]) -> None:
         """Take on the gates among events, whether they have come at once or were asked for."""
         for event in deliveries if self._since is not None else ():
-            if getattr(event, "action", None) == GATE and event.seq > (self._since or 0):
-                self._take(event.data)  # type: ignore[union-attr]
+            if isinstance(event, Event) and event.action == GATE and event.seq > (self._since or 0):
+                self._take(event.data)
 
     def close(self) -> None:
         """Answer nothing more."""

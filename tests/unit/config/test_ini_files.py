@@ -117,7 +117,7 @@ def test_plugins(read) -> None:
     flapping = plugin(config, "plugin:flapping")
     assert flapping.config == {"retry_in": "3", "max_retry": "2"}
     assert (flapping.watcher.singleton, flapping.watcher.copy_env, flapping.watcher.priority) == (True, True, 1)
-    assert flapping.watcher.close_child_stdout
+    assert (flapping.watcher.ready, flapping.watcher.ready_timeout) == ("notify", 10)
     assert watcher(config, "queue").extra == {"flapping.attempts": "4", "flapping.max_retry": "10"}
 
 

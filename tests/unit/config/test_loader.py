@@ -208,12 +208,6 @@ def test_patterns_of_environments(write) -> None:
     assert config.plugins[0].watcher.env == {"A": "3"}
 
 
-@pytest.mark.parametrize("debug", ["yes", "no"])
-def test_debug_shows_the_output_of_plugins(write, debug: str) -> None:
-    process = load(write(f"[circus]\ndebug = {debug}\n[plugin:statsd]\n")).plugins[0].watcher
-    assert (process.close_child_stdout, process.close_child_stderr) == ((debug == "no"),) * 2
-
-
 def test_blanks_around_the_name_of_a_section_do_not_count(write) -> None:
     config = load(write("[ watcher : a b ]\ncmd = x\n[watcher:a b]\nargs = y\n"), strict=True)
     assert [(watcher.name, watcher.cmd, watcher.args) for watcher in config.watchers] == [("a b", "x", "y")]

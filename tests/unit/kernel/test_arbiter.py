@@ -11,11 +11,21 @@ from circus.kernel.arbiter import Arbiter
 from tests.support import DEADLINE
 
 
+class NoPlugins:
+    """A daemon without plugins."""
+
+    def brief(self, settings: WatcherSettings) -> tuple[int, tuple[int, ...]]:
+        raise AssertionError("no plugin is to start")
+
+    def progress(self, name: str) -> int | None:
+        return None
+
+
 def test_the_sweep_collects_what_no_signal_told_of() -> None:
     """Nothing listens to SIGCHLD here, so that only the sweep can notice a death."""
 
     async def scenario() -> None:
-        arbiter = Arbiter(asyncio.get_running_loop())
+        arbiter = Arbiter(asyncio.get_running_loop(), NoPlugins())
         watcher = arbiter.create(WatcherSettings(name="w", cmd="sleep 300"))
         await watcher.start().wait()
         (pid,) = watcher.pids()

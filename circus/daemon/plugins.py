@@ -1,0 +1,147 @@
+"""circusd's side of its plugins: the watchers that they run under, what each is told, and how far each has come."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from circus.exc import CircusError, SpawnError
+from circus.hooks.registry import registry
+
+if TYPE_CHECKING:
+    from circus.config import Config
+    from circus.config.schema import CircusSettings, PluginSettings, WatcherSettings
+    from circus.kernel.arbiter import Arbiter
+
+log = logging.getLogger("circus")
+
+_PROGRESS_SIZE: Final = 16
+"""Bytes of a plugin's memory; see :class:`circus.plugins.briefing.Progress`."""
+
+HOOK_RUNNER: Final = "hooks"
+"""Name of the plugin that runs the functions which watchers name as their hooks."""
+
+LogOptions = Callable[["CircusSettings"], dict[str, Any]]
+"""Returns how circusd's log is set up by its configuration and its command line."""
+
+
+class PluginHost:
+    """What the plugins of one daemon need from it."""
+
+    def __init__(self, settings: CircusSettings, log_options: LogOptions) -> None:
+        self.arbiter: Arbiter
+        self.settings = settings
+        """The ``[circus]`` that plugins which start now are to find; in a reload it is the new one at once."""
+        self.endpoint = self.pubsub_endpoint = ""
+        self._log_options = log_options
+        self._memories: dict[str, _Memory] = {}
+        self._briefings: dict[str, int] = {}
+
+    def brief(self, settings: WatcherSettings) -> tuple[int, tuple[int, ...]]:
+        """Return what becomes the standard input of a plugin that is about to start, and what else it inherits.
+
+        Both are memory without a name, so that no other user sees what is in it. Raise ``SpawnError`` if there is none.
+        """
+        told = json.loads(settings.briefing)
+        try:
+            memory = self._memory(settings.name, told["factory"])
+            briefing = os.memfd_create("briefing")
+        except OSError as error:
+            raise SpawnError("resources", f"no memory for what the plugin is to be told: {error.strerror}") from None
+        # It is held until the next one: the process has its own descriptor by then.
+        self._close(self._briefings.get(settings.name.lower()))
+        self._briefings[settings.name.lower()] = briefing
+        told |= {
+            "name": settings.name,
+            "endpoint": self.endpoint,
+            "pubsub_endpoint": self.pubsub_endpoint,
+            "check_delay": self.settings.check_delay,
+            "boot": self.arbiter.journal.boot,
+            "daemon": os.getpid(),
+            "progress": memory.descriptor,
+            "debug": self.settings.debug,
+            "log": self._log_options(self.settings),
+        }
+        with os.fdopen(briefing, "wb", closefd=False) as file:
+            file.write(json.dumps(told).encode())
+        os.lseek(briefing, 0, os.SEEK_SET)
+        return briefing, (memory.descriptor,)
+
+    def progress(self, name: str) -> int | None:
+        """Return the number of the last event that a plugin has finished; None if it has finished none."""
+        memory = self._memories.get(name.lower())
+        return (memory.seq or None) if memory is not None else None
+
+    def summon(self, name: str) -> None:
+        """Start the plugin that is registered under a name, though the configuration has no section for it."""
+        watcher = self.arbiter.watchers.get(f"plugin:{name}")
+        try:
+            if watcher is None:
+                watcher = self.arbiter.create(_registered(name))
+            if not watcher.up:
+                watcher.start()
+        except CircusError as error:
+            log.error("plugin:%s cannot be started: %s", name, error)
+
+    def close(self) -> None:
+        """Let go of every descriptor."""
+        for descriptor in self._briefings.values():
+            self._close(descriptor)
+        for memory in self._memories.values():
+            self._close(memory.descriptor)
+        self._briefings.clear()
+        self._memories.clear()
+
+    def _memory(self, name: str, factory: str) -> _Memory:
+        """What a predecessor of the same kind has left, or something new."""
+        memory = self._memories.get(name.lower())
+        if memory is None or memory.factory != factory:
+            self._close(memory.descriptor if memory is not None else None)
+            memory = self._memories[name.lower()] = _Memory(factory)
+        return memory
+
+    def _close(self, descriptor: int | None) -> None:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+class _Memory:
+    """Where the processes of one plugin leave word of how far they have come."""
+
+    def __init__(self, factory: str) -> None:
+        self.factory = factory
+        self.descriptor = os.memfd_create("progress")
+        os.ftruncate(self.descriptor, _PROGRESS_SIZE)
+
+    @property
+    def seq(self) -> int:
+        return int.from_bytes(os.pread(self.descriptor, 8, 0), sys.byteorder)
+
+
+def _registered(name: str) -> WatcherSettings:
+    """The watcher of a registered plugin without a section. Raise ``CircusError`` if there is no such plugin."""
+    from circus.config.loader import make_plugin
+
+    if registry().find_plugin(name) is None:
+        raise CircusError(registry().missing("plugin", name, registry().plugins, "a registered name"))
+    return _briefed(make_plugin(name, {}, {}, {}))
+
+
+def every_watcher(config: Config) -> tuple[WatcherSettings, ...]:
+    """Return the watchers of a configuration, those of its active plugins too, and of what runs its hooks' functions."""
+    watchers = [*config.watchers, *(_briefed(plugin) for plugin in config.plugins if plugin.active)]
+    if any(watcher.hooks for watcher in watchers) and registry().find_plugin(HOOK_RUNNER) is not None:
+        runner = _registered(HOOK_RUNNER)
+        if all(watcher.name.lower() != runner.name for watcher in watchers):
+            watchers.append(runner)
+    return tuple(watchers)
+
+
+def _briefed(plugin: PluginSettings) -> WatcherSettings:
+    """A plugin's watcher, with what its process must be told and nobody else may see."""
+    return replace(plugin.watcher, briefing=json.dumps({"factory": plugin.factory, "config": dict(plugin.config)}))
