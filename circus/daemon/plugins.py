@@ -133,7 +133,7 @@ def _registered(name: str) -> WatcherSettings:
 
 
 def every_watcher(config: Config) -> tuple[WatcherSettings, ...]:
-    """Return the watchers of a configuration, those of its active plugins too, and of what runs its hooks' functions."""
+    """Return the watchers of a configuration, with those of active plugins and of what runs the functions of hooks."""
     watchers = [*config.watchers, *(_briefed(plugin) for plugin in config.plugins if plugin.active)]
     if any(watcher.hooks for watcher in watchers) and registry().find_plugin(HOOK_RUNNER) is not None:
         runner = _registered(HOOK_RUNNER)

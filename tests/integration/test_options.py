@@ -432,7 +432,7 @@ def test_what_is_not_served_yet_is_told_and_the_rest_runs(circusd: Circusd) -> N
     )
     told = re.findall(r"\[WARNING\] (\[.*?)not served yet: .+", circusd.output())
     assert sorted(told) == [
-        *("[circus] httpd: ", "[circus] statsd: ", "[plugin:flapping]: ", "[socket:web]: "),
+        *("[circus] httpd: ", "[circus] statsd: ", "[socket:web]: "),
         *("[watcher:w] hook_timeout: ", "[watcher:w] hooks.after_stop: ", "[watcher:w] hooks.before_start: "),
         *("[watcher:w] idle_timeout: ", "[watcher:w] on_demand: "),
         *("[watcher:w] stderr_stream.class: ", "[watcher:w] stdin_socket: ", "[watcher:w] stdout_stream.class: "),
