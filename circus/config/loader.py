@@ -209,9 +209,7 @@ def _socket(name: str, options: Mapping[str, Any]) -> SocketSettings:
     return dataclasses.replace(settings, family="AF_UNIX") if settings.path else settings
 
 
-def make_plugin(
-    name: str, options: Mapping[str, Any], texts: Mapping[str, str], env: dict[str, str]
-) -> PluginSettings:
+def make_plugin(name: str, options: Mapping[str, Any], texts: Mapping[str, str], env: dict[str, str]) -> PluginSettings:
     """The plugin ``name`` with typed ``options``, which stand as ``texts`` in its section."""
     full_name = f"plugin:{name}"
     own = _fields(PLUGIN, options)
