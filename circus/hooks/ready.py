@@ -27,7 +27,7 @@ def circus_register_hooks() -> list[HookSpec]:
         HookSpec(
             "wait_for_port",
             "circus.hooks.ready_made:wait_for_port",
-            doc="Wait until something accepts connections at host:port.",
+            doc="Wait until something accepts connections at host:port, or at the path of a Unix socket.",
         ),
         HookSpec(
             "wait_for_http",
@@ -38,6 +38,6 @@ def circus_register_hooks() -> list[HookSpec]:
         HookSpec(
             "run_command",
             "circus.hooks.ready_made:run_command",
-            doc="Run a command line; an exit code other than 0 refuses.",
+            doc="Run a command line; an exit code other than 0 is an error.",
         ),
     ]
