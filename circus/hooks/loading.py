@@ -1,0 +1,179 @@
+"""From what ``hooks.NAME`` says to the function: names that are registered, dotted paths and files."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import re
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, NamedTuple
+
+from circus.exc import CircusError
+from circus.hooks.calls import parse_call
+from circus.hooks.registry import registry
+from circus.hooks.spaces import Space, Spaces
+from circus.kinds import nearest
+
+Json = dict[str, Any]
+
+_ACCEPTED: Final = "write package.module.function, package.module:function, ./file.py:function, or a registered name"
+
+
+class HookError(CircusError):
+    """A function that cannot be loaded; the message says which and why."""
+
+
+class Loaded(NamedTuple):
+    """A function, and the arguments that stand after its name."""
+
+    function: Callable[..., Any]
+    args: tuple[str, ...]
+    kwargs: dict[str, str]
+    space: Space
+
+
+class Loader:
+    """Loads functions and keeps them, for each watcher by itself. Any thread may ask."""
+
+    def __init__(self, spaces: Spaces) -> None:
+        self._spaces = spaces
+        self._kept: dict[tuple[str, str], tuple[str, tuple[str, ...], Loaded]] = {}
+        self._outdated: set[tuple[str, str]] = set()
+        self._lock = threading.Lock()
+
+    def load(self, watcher: str, hook: str, text: str, options: Json) -> Loaded:
+        """Return the function that ``text`` names for a hook of a watcher with these options.
+
+        Raise ``HookError`` with the reason; what its module raises while it is imported comes through as it is.
+        """
+        folders = search_folders(options)
+        with self._lock:
+            kept = self._kept.get((watcher, hook))
+            anew = (watcher, hook) in self._outdated
+            self._outdated.discard((watcher, hook))
+        if kept is not None and kept[:2] == (text, folders):
+            return kept[2]
+        loaded = self._load(text, folders, anew)
+        with self._lock:
+            self._kept[watcher, hook] = (text, folders, loaded)
+        return loaded
+
+    def outdate(self, watcher: str, hook: str) -> None:
+        """Have the module of a function read anew when it is called next: somebody has set the hook."""
+        with self._lock:
+            self._kept.pop((watcher, hook), None)
+            self._outdated.add((watcher, hook))
+
+    def forget(self, watcher: str) -> None:
+        """Keep nothing of a watcher any more: it is gone."""
+        with self._lock:
+            self._kept = {key: value for key, value in self._kept.items() if key[0] != watcher}
+            self._outdated = {key for key in self._outdated if key[0] != watcher}
+
+    def _load(self, text: str, folders: tuple[str, ...], anew: bool) -> Loaded:
+        try:
+            path, args, kwargs = parse_call(text)
+        except ValueError as error:
+            raise HookError(str(error)) from None
+        place, _, name = path.rpartition(":")
+        space = self._spaces.space(folders)
+        if place.endswith(".py"):
+            file = os.path.abspath(place)
+            space = self._spaces.space((os.path.dirname(file), *folders))
+            found = self._from_file(file, name, space, anew)
+        elif "." in path or place:
+            found = self._from_module(path, space, anew)
+        elif path in registry().hooks:
+            space = self._spaces.space(())
+            found = self._from_module(registry().hooks[path].spec.function, space, False)
+        else:
+            raise HookError(f"there is no hook function {path!r}; {_ACCEPTED}{nearest(path, registry().hooks)}")
+        if not callable(found):
+            raise HookError(f"{path} is a {type(found).__name__}, nothing that can be called; {_ACCEPTED}")
+        return Loaded(found, args, kwargs, space)
+
+    def _from_file(self, file: str, names: str, space: Space, anew: bool) -> Any:
+        # Not the file's own name, which may be that of any module.
+        name = "circus_hooks_in" + re.sub(r"\W", "_", file)
+        if anew:
+            self._spaces.forget(space, name)
+        with self._spaces.entered(space):
+            module = sys.modules.get(name) or _import_file(name, file)
+        return _attribute(module, names, file)
+
+    def _from_module(self, path: str, space: Space, anew: bool) -> Any:
+        if anew:
+            self._spaces.forget(space, path.replace(":", "."))
+        module, colon, names = path.partition(":")
+        with self._spaces.entered(space):
+            if colon:
+                return _attribute(_import(module, module, space), names, module)
+            parts = path.split(".")
+            for count in range(len(parts) - 1, 0, -1):
+                module = ".".join(parts[:count])
+                # A class in a module may come before the name of the function.
+                if count == 1 or _exists(module):
+                    break
+            return _attribute(_import(module, path, space), ".".join(parts[count:]), module)
+
+
+def _exists(module: str) -> bool:
+    try:
+        return module in sys.modules or importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _import(name: str, path: str, space: Space) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if not f"{name}.".startswith(f"{error.name}."):
+            raise
+        searched = ", ".join(space.folders) or "none is set"
+        raise HookError(
+            f"{path} cannot be imported: there is no module {error.name!r}, neither in the watcher's PYTHONPATH "
+            f"({searched}) nor among those of circusd; {_ACCEPTED}"
+        ) from None
+
+
+def _import_file(name: str, file: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None or not os.path.isfile(file):
+        raise HookError(f"there is no file {file}; {_ACCEPTED}")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _attribute(module: ModuleType, names: str, place: str) -> Any:
+    found: Any = module
+    for name in names.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            raise HookError(f"{place} has no {name!r}{nearest(name, dir(found))}; {_ACCEPTED}") from None
+    return found
+
+
+def search_folders(options: Json) -> tuple[str, ...]:
+    """Return the folders that a watcher's own Python would search first: its PYTHONPATH, and its virtualenv's."""
+    folders = [folder for folder in str(options["env"].get("PYTHONPATH", "")).split(os.pathsep) if folder]
+    if options["virtualenv"]:
+        version = options["virtualenv_py_ver"] or f"{sys.version_info.major}.{sys.version_info.minor}"
+        packages = Path(options["virtualenv"], "lib", f"python{version}", "site-packages")
+        folders.append(str(packages))
+        for file in sorted(packages.glob("*.pth")):
+            lines = file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+            # Lines that are code are meant for that Python, not for this one.
+            folders += [str(packages / line) for line in map(str.strip, lines) if (packages / line).is_dir()]
+    return tuple(folders)
