@@ -11,17 +11,16 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from circus.exc import CircusError
 from circus.hooks.calls import parse_call
+from circus.hooks.references import ACCEPTED, is_file, is_path
 from circus.hooks.registry import registry
 from circus.hooks.spaces import Space, Spaces
 from circus.kinds import nearest
 
 Json = dict[str, Any]
-
-_ACCEPTED: Final = "write package.module.function, package.module:function, ./file.py:function, or a registered name"
 
 
 class HookError(CircusError):
@@ -80,21 +79,20 @@ class Loader:
             path, args, kwargs = parse_call(text)
         except ValueError as error:
             raise HookError(str(error)) from None
-        place, _, name = path.rpartition(":")
-        space = self._spaces.space(folders)
-        if place.endswith(".py"):
-            file = os.path.abspath(place)
-            space = self._spaces.space((os.path.dirname(file), *folders))
-            found = self._from_file(file, name, space, anew)
-        elif "." in path or place:
-            found = self._from_module(path, space, anew)
-        elif path in registry().hooks:
+        if path in registry().hooks:
             space = self._spaces.space(())
             found = self._from_module(registry().hooks[path].spec.function, space, False)
+        elif is_file(path):
+            file = os.path.abspath(path.rpartition(":")[0])
+            space = self._spaces.space((os.path.dirname(file), *folders))
+            found = self._from_file(file, path.rpartition(":")[2], space, anew)
+        elif is_path(path):
+            space = self._spaces.space(folders)
+            found = self._from_module(path, space, anew)
         else:
-            raise HookError(f"there is no hook function {path!r}; {_ACCEPTED}{nearest(path, registry().hooks)}")
+            raise HookError(registry().missing("hook function", path, registry().hooks, ACCEPTED))
         if not callable(found):
-            raise HookError(f"{path} is a {type(found).__name__}, nothing that can be called; {_ACCEPTED}")
+            raise HookError(f"{path} is a {type(found).__name__}, nothing that can be called; accepted: {ACCEPTED}")
         return Loaded(found, args, kwargs, space)
 
     def _from_file(self, file: str, names: str, space: Space, anew: bool) -> Any:
@@ -138,14 +136,14 @@ def _import(name: str, path: str, space: Space) -> ModuleType:
         searched = ", ".join(space.folders) or "none is set"
         raise HookError(
             f"{path} cannot be imported: there is no module {error.name!r}, neither in the watcher's PYTHONPATH "
-            f"({searched}) nor among those of circusd; {_ACCEPTED}"
+            f"({searched}) nor among those of circusd; accepted: {ACCEPTED}"
         ) from None
 
 
 def _import_file(name: str, file: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None or not os.path.isfile(file):
-        raise HookError(f"there is no file {file}; {_ACCEPTED}")
+        raise HookError(f"there is no file {file}; accepted: {ACCEPTED}")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
@@ -161,7 +159,7 @@ def _attribute(module: ModuleType, names: str, place: str) -> Any:
         try:
             found = getattr(found, name)
         except AttributeError:
-            raise HookError(f"{place} has no {name!r}{nearest(name, dir(found))}; {_ACCEPTED}") from None
+            raise HookError(f"{place} has no {name!r}{nearest(name, dir(found))}; accepted: {ACCEPTED}") from None
     return found
 
 

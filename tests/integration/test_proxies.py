@@ -13,7 +13,7 @@ import pytest
 from circus.exc import CallError
 from circus.hooks.proxies import ArbiterProxy, WatcherProxy
 from circus.plugins.link import Link
-from tests.support import DEADLINE, Circusd, wait_until
+from circus.testing import DEADLINE, Circusd, wait_until
 
 CONFIGURATION = """
 [watcher:Web]
@@ -105,9 +105,8 @@ def test_what_can_be_done_with_a_watcher(circusd: Circusd, web: WatcherProxy) ->
 
 
 def test_events_can_be_published_but_not_those_of_circus(circusd: Circusd, web: WatcherProxy) -> None:
-    events = circusd.events()
     web.notify_event("warmed_up", {"urls": 3})
-    assert events.wait_for("web", "warmed_up")["urls"] == 3
+    assert circusd.wait_for("warmed_up", watcher="web").data["urls"] == 3
     with pytest.raises(CallError, match=r"notify: .*spawn"):
         web.notify_event("spawn")
 
