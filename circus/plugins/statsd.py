@@ -33,7 +33,7 @@ class _StatsdPlugin(CircusPlugin):
         self.prefix = f"circus.{self.app}.watcher"
         self.statsd = StatsdClient(options["host"], options["port"], self.prefix, options["sample_rate"])
 
-    def handle_stop(self) -> None:
+    def handle_stop(self) -> Any:
         """Close the connection."""
         self.statsd.stop()
         super().handle_stop()

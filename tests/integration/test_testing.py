@@ -94,7 +94,7 @@ def test_a_start_that_fails_shows_the_log(circusd: Circusd) -> None:
 def test_nothing_outlives_the_daemon() -> None:
     with daemon() as circusd:
         [pid] = circusd.start(SLEEP).pids("web")
-    assert not is_alive(pid)
+    wait_until(lambda: not is_alive(pid), "it is ended")
     assert not circusd.folder.exists()
 
 
