@@ -8,6 +8,7 @@ import sys
 from circus import __version__
 from circus.cli.session import Session
 from circus.cli.words import Invocation, UsageError, parse
+from circus.commands import origin
 from circus.exc import CallError
 
 TYPE_CHECKING = False
@@ -120,7 +121,16 @@ def _show(invocation: Invocation, reply: Json, table: bool) -> int:
         text = status_table(reply)
     else:
         assert invocation.command is not None
-        text = invocation.command.render(reply)
+        try:
+            text = invocation.command.render(reply)
+        except Exception as error:
+            blamed = origin(invocation.word)
+            if not blamed:
+                raise
+            return _complain(
+                f"error: {invocation.word} of {blamed} cannot show the reply: {type(error).__name__}: {error}",
+                UNREACHED,
+            )
     if text:
         print(text)
     return DONE

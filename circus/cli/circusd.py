@@ -72,9 +72,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from circus.commands import problems
     from circus.config import check, load
     from circus.config.unserved import not_yet_served
 
+    for problem in problems():
+        print(f"note: {problem}", file=sys.stderr)
     faults, warnings = check(options.config, options.strict)
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
@@ -120,6 +123,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _run(config: Config, options: argparse.Namespace, report: Report | None) -> int:
+    from circus.commands import problems
     from circus.daemon import Daemon
     from circus.launch import syscalls
 
@@ -131,7 +135,7 @@ def _run(config: Config, options: argparse.Namespace, report: Report | None) -> 
     pidfile = _create_pidfile(options.pidfile or settings.pidfile)
     try:
         log.info("Starting master on pid %d", os.getpid())
-        for warning in config.warnings:
+        for warning in (*problems(), *config.warnings):
             log.warning("%s", warning)
         daemon = Daemon(config, adopt, functools.partial(_log_options, options))
         try:

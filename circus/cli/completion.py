@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from circus.cli.session import Session
 from circus.cli.typed import Typed
-from circus.cli.words import GLOBALS, LOCAL, UsageError
-from circus.commands import lookup, names
+from circus.cli.words import GLOBALS, UsageError
+from circus.commands import LOCAL, lookup, names
 from circus.exc import CallError, UnknownCommand
 
 TYPE_CHECKING = False

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from circus.cli.words import GLOBALS, LOCAL
-from circus.commands import lookup, names
+from circus.cli.words import GLOBALS
+from circus.commands import LOCAL, lookup, names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

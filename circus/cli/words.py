@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from circus.commands import lookup, names
+from circus.commands import BUILT_IN, LOCAL, lookup, names
 from circus.commands.arguments import argument
 from circus.commands.base import Command, Json, Property
 from circus.exc import ArgumentError, UnknownCommand
 
-LOCAL = ("completion", "help")
-"""Words that circusctl knows beside the commands of the protocol."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 GLOBALS = (
     Property("endpoint", "text", "where circusd listens, such as tcp://127.0.0.1:5555 or ipc:///run/circus/endpoint"),
@@ -115,8 +116,8 @@ class _Reader:
             return _named(self.found.command.options(), name)
         if self.found.word:
             return None
-        every = (_named(lookup(command).options(), name) for command in names())
-        return next((declared for declared in every if declared is not None), None)
+        # What is installed is looked through only if no command of our own has it.
+        return _option_of(BUILT_IN, name) or _option_of(names(), name)
 
     def _check_options(self) -> None:
         command = self.found.command
@@ -142,6 +143,11 @@ def _is_option(word: str) -> bool:
 
 def _named(declared: Any, name: str) -> Property | None:
     return next((item for item in declared if item.name == name), None)
+
+
+def _option_of(commands: Iterable[str], name: str) -> Property | None:
+    every = (_named(lookup(command).options(), name) for command in commands)
+    return next((declared for declared in every if declared is not None), None)
 
 
 def _command(word: str) -> Command:

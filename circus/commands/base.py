@@ -17,7 +17,7 @@ VIEWER, OPERATOR, ADMIN = "viewer", "operator", "admin"
 
 Json = dict[str, Any]
 
-_KINDS: dict[str, tuple[type, ...]] = {
+KINDS: dict[str, tuple[type, ...]] = {
     "text": (str,),
     "integer": (int,),
     "number": (int, float),
@@ -71,7 +71,7 @@ class Property:
             value = bool(value)
         elif self.kind == "number" and isinstance(value, int) and value.bit_length() >= 1024:  # beyond any float
             value = None
-        wrong = not isinstance(value, _KINDS[self.kind]) or (isinstance(value, bool) and self.kind != "boolean")
+        wrong = not isinstance(value, KINDS[self.kind]) or (isinstance(value, bool) and self.kind != "boolean")
         if wrong:
             article = _ARTICLES.get(self.kind, f"a {self.kind}")
             raise MessageError(f"message invalid '{self.name}' isn't {article}")

@@ -9,10 +9,12 @@ from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
-from circus.commands import lookup
+from circus.commands import lookup, origin
 from circus.commands.base import VIEWER
 from circus.commands.ownership import Ownership
 from circus.exc import CircusError, CommandFailed, SystemFailure, UnknownCommand
+from circus.hooks.foreign import FAULTS
+from circus.hooks.registry import registry
 from circus.protocol import Request, decode_request, encode, error_reply, ok_reply, salvage
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ class Dispatcher:
         self.arbiter = arbiter
         self.debug = debug
         self.added_limit = ADDED_LIMIT
+        self._has_rules = registry().has_rules
         self._ownership: Ownership | None
         self.set_owner(owner)
         self._added: set[str] = set()
@@ -62,7 +65,7 @@ class Dispatcher:
             return
         try:
             result = self._execute(request)
-        except Exception as error:
+        except FAULTS as error:
             self._answer(request, reply, self._error(request, error))
             return
         if isawaitable(result):
@@ -81,6 +84,9 @@ class Dispatcher:
         properties = command.check(request.properties)
         if self._ownership is not None:
             self._ownership.check(self.arbiter, command.name, properties)
+        if self._has_rules:
+            identity = self.arbiter.gates.plugin(request.sync) if request.sync else ""
+            registry().authorize(identity, command.name, properties.get("name"))
         if request.sync and properties.get("waiting"):
             self.arbiter.gates.refuse_deadlock(request.sync, self._targets(properties))
         if command.role != VIEWER and command.name not in _OF_PLUGINS:
@@ -113,7 +119,7 @@ class Dispatcher:
     async def _finish(self, request: Request, reply: Reply, result: Awaitable[Any]) -> None:
         try:
             answer = self._success(request, await result)
-        except Exception as error:
+        except FAULTS as error:
             answer = self._error(request, error)
         self._answer(request, reply, answer)
 
@@ -123,13 +129,14 @@ class Dispatcher:
             return error_reply(CommandFailed("server error"), request.id)
         return ok_reply(result, request.id)
 
-    def _error(self, request: Request, error: Exception) -> dict[str, Any]:
+    def _error(self, request: Request, error: BaseException) -> dict[str, Any]:
         if isinstance(error, OSError):
             error = SystemFailure(str(error))
         if isinstance(error, CircusError):
             return error_reply(error, request.id)
         # The properties may hold secrets, so neither the log nor the reply repeats them.
-        log.error("the command %s met a defect of circusd", request.command, exc_info=error)
+        blamed = origin(request.command) or "circusd"
+        log.error("the command %s met a defect of %s", request.command, blamed, exc_info=error)
         tb = "".join(traceback.format_exception(error)) if self.debug else None
         reason = f"command {request.command!r}: {type(error).__name__}: {error} (circusd's log has the details)"
         return error_reply(CircusError(reason), request.id, tb)

@@ -162,7 +162,9 @@ class Registry:
             try:
                 plugin = imported(entry.value)
                 validate(plugin)
-            except FAULTS as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 text = one_line(error) if isinstance(error, pluggy.PluginValidationError) else describe(error)
                 self._fail(f"{entry.origin}: the entry point {entry.name!r} ({entry.value}) is left out: {text}")
                 continue

@@ -116,7 +116,7 @@ def documentation(command: Command) -> list[str]:
 
 
 def command_lines() -> Iterator[str]:
-    for command in map(circus.commands.lookup, circus.commands.names()):
+    for command in map(circus.commands.lookup, circus.commands.BUILT_IN):
         yield f".. command:: {command.name}"
         yield ""
         yield from (f"   {line}" for line in documentation(command))

@@ -123,6 +123,7 @@ def test_an_entry_point_may_be_an_object_of_a_development_install(installed: Ins
 BROKEN = {
     "import": ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
     "exit": ("raise SystemExit(3)", "SystemExit: 3"),
+    "base": ("class Odd(BaseException): pass\nraise Odd('odd')", "Odd: odd"),
     "syntax": ("def (", "SyntaxError"),
     "hook": (
         "@hookimpl\ndef circus_register_plugin():\n    return []",
