@@ -309,8 +309,8 @@ def test_a_gatekeeper_that_dies_in_mid_gate_has_failed(circusd: Circusd) -> None
     keeper.next("before_start")
     keeper.close()
     failure = events.wait_for("hook_failure", watcher="w").data
-    assert failure.data["name"] == "before_start"
-    assert "plugin:test ended" in failure.data["error"]
+    assert failure["name"] == "before_start"
+    assert "plugin:test ended" in failure["error"]
     wait_until(lambda: status(circusd) == "stopped", "the start is given up")
     circusd.ok("start", name="w")
     assert circusd.pids("w"), "nobody is asked any more"
@@ -464,7 +464,7 @@ def test_notify_publishes_an_event_of_a_watcher(circusd: Circusd) -> None:
     events = circusd.subscribe()
     reply = circusd.ok("notify", name="W", action="deployed", data={"version": "1.2", "seq": 0})
     told = events.wait_for("deployed", watcher="w").data
-    assert (told.data["version"], told.data["seq"]) == ("1.2", reply["seq"])
+    assert (told["version"], told["seq"]) == ("1.2", reply["seq"])
     for action in ("reap", "two words", ""):
         assert circusd.call("notify", name="w", action=action)["status"] == "error"
 
