@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from circus.testing.plugin import circusd
+from circus.testing.plugin import circusd, run_plugin
 
-__all__ = ["circusd"]
+__all__ = ["circusd", "run_plugin"]

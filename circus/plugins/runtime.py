@@ -48,14 +48,20 @@ def run(briefing: Briefing) -> int:
 
 
 async def _host(factory: Any, briefing: Briefing) -> int:
-    plugin = make_plugin(factory, briefing)
-    return await Runtime(plugin, briefing).run()
+    runtime = Runtime(make_plugin(factory, briefing), briefing, say_ready)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, runtime.end)
+    return await runtime.run()
 
 
 class Runtime:
-    """Runs one plugin."""
+    """Runs one plugin on the running loop; calls ``on_ready`` when it takes part.
 
-    def __init__(self, plugin: CircusPlugin, briefing: Briefing) -> None:
+    That is when it is asked at the hooks that it implements, and has been told how everything was: it hears of all that
+    happens from then on.
+    """
+
+    def __init__(self, plugin: CircusPlugin, briefing: Briefing, on_ready: Callable[[], None]) -> None:
         self.plugin = plugin
         self.briefing = briefing
         self.hooked = plugin.hooked
@@ -69,18 +75,24 @@ class Runtime:
         self._backlog: deque[Delivery] = deque()
         self._something = asyncio.Event()
         self._unregistered = False
+        self._on_ready = on_ready
+        self._missing = {"registration"} if known else {"registration", "snapshot"}
         self._heard = time.monotonic()
         self._ending: asyncio.Future[int] = self._loop.create_future()
         self._hears_bytes = type(plugin).handle_recv is not CircusPlugin.handle_recv
 
+    @property
+    def takes_part(self) -> bool:
+        """Whether it has been ready."""
+        return not self._missing
+
     async def run(self) -> int:
         """Run it to the end."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self.end)
         if self.briefing.daemon is not None:
             follow_into_death(self.briefing.daemon, self._on_daemons_death)
         self._link.attach(self._loop)
         if not await self._call("handle_init", self.plugin.handle_init):
+            self._link.close()
             return 1
         subscription = Subscription(
             self._loop, self.briefing.pubsub_endpoint, self.briefing.ssh_server, self._sync, self._receive
@@ -164,7 +176,14 @@ class Runtime:
             await self._cope(error)
             self._unregistered = True
         else:
-            say_ready()
+            self._has("registration")
+
+    def _has(self, what: str) -> None:
+        """Take note of what it needs to be ready."""
+        if what in self._missing:
+            self._missing.discard(what)
+            if self.takes_part:
+                self._on_ready()
 
     async def _ask(self, command: str, properties: dict[str, Any]) -> None:
         boot = self.stream.boot
@@ -187,6 +206,7 @@ class Runtime:
         if isinstance(delivery, Snapshot):
             await self._call("on_resync", self.hooked.on_resync, delivery.data)
             self.progress.seq = delivery.seq
+            self._has("snapshot")
         elif isinstance(delivery, Event):
             await self._call(f"on_event, told of {delivery.topic} ({delivery.seq}),", self.hooked.on_event, delivery)
             if self._hears_bytes:

@@ -8,7 +8,7 @@ import pytest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from circus.testing import Circusd
+    from circus.testing import Circusd, RunPlugin
 
 
 @pytest.fixture
@@ -18,3 +18,13 @@ def circusd() -> Iterator[Circusd]:
 
     with daemon() as instance:
         yield instance
+
+
+@pytest.fixture
+def run_plugin(circusd: Circusd) -> Iterator[RunPlugin]:
+    """Runs plugins beside the daemon ``circusd``, in threads of the test's process. They end with the test."""
+    from circus.testing.running import RunPlugin
+
+    instance = RunPlugin(circusd)
+    yield instance
+    instance.close()

@@ -6,11 +6,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from circus.events import Event
-from circus.testing import Circusd, daemon, is_alive, wait_until
+from circus.plugins import CircusPlugin, hookimpl
+from circus.plugins.loading import PluginError
+from circus.testing import Circusd, RunPlugin, daemon, is_alive, wait_until
 
 SLEEP = "[watcher:web]\ncmd = sleep 300\n"
 
@@ -127,3 +130,91 @@ def test_pytest_loads_the_fixtures_and_nothing_heavy(tmp_path: Path) -> None:
         timeout=50,
     )
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+# A plugin in the test's own process.
+
+
+class Counter(CircusPlugin):
+    """Counts, refuses what it is told to refuse, and fails where it is told to fail."""
+
+    name = "counter"
+
+    def __init__(self, *args: Any, **config: Any) -> None:
+        super().__init__(*args, **config)
+        self.spawned = 0
+        self.ended = False
+        if "fail" in config:
+            raise ValueError(config["fail"])
+
+    async def handle_init(self) -> None:
+        if "fail_to_begin" in self.config:
+            raise ValueError(self.config["fail_to_begin"])
+
+    def handle_stop(self) -> None:
+        self.ended = True
+
+    @hookimpl
+    def on_event(self, event: Event) -> None:
+        self.spawned += event.action == "spawn"
+
+    @hookimpl
+    def before_start(self, watcher: Any) -> bool:
+        return bool(watcher.name != self.config.get("refuse"))
+
+
+def test_a_plugin_hears_of_what_happens_from_then_on(circusd: Circusd, run_plugin: RunPlugin) -> None:
+    circusd.start(SLEEP)
+    plugin = run_plugin(Counter, limit=3)
+    assert plugin.config == {"limit": "3"}
+    for number in range(5):
+        circusd.add(f"w{number}", "sleep 300")
+    run_plugin.catch_up(plugin)
+    assert plugin.spawned == 5
+    assert plugin.call("numwatchers")["numwatchers"] == 6
+
+
+def test_a_plugin_gates(circusd: Circusd, run_plugin: RunPlugin) -> None:
+    circusd.start()
+    run_plugin(Counter, refuse="b")
+    assert circusd.add("a", "sleep 300")
+    assert circusd.call("add", name="b", cmd="sleep 300", start=True, waiting=True)["status"] == "error"
+    assert circusd.pids("b") == []
+
+
+def test_a_plugin_is_ended_in_good_order(circusd: Circusd) -> None:
+    circusd.start()
+    run_plugin = RunPlugin(circusd)
+    first, second = run_plugin(Counter), run_plugin(Counter)
+    run_plugin.stop(first)
+    assert (first.ended, second.ended) == (True, False)
+    run_plugin.close()
+    assert second.ended
+
+
+def test_what_a_plugin_raises_reaches_the_test(circusd: Circusd, run_plugin: RunPlugin) -> None:
+    with pytest.raises(AssertionError, match=r"call circusd\.start\(\)"):
+        run_plugin(Counter)
+    circusd.start()
+    with pytest.raises(PluginError, match="its constructor raised ValueError: no luck"):
+        run_plugin(Counter, fail="no luck")
+    with pytest.raises(AssertionError, match="plugin:counter has ended before it took part"):
+        run_plugin(Counter, fail_to_begin="no luck")
+
+
+def test_a_plugin_may_be_made_by_a_function(circusd: Circusd, run_plugin: RunPlugin) -> None:
+    circusd.start()
+    seen: list[str] = []
+
+    class Listener(CircusPlugin):
+        @hookimpl
+        def on_event(self, event: Event) -> None:
+            seen.append(event.action)
+
+    def make(*args: Any, **config: Any) -> Listener:
+        return Listener(*args, **config)
+
+    plugin = run_plugin(make)
+    circusd.add("web", "sleep 300")
+    run_plugin.catch_up(plugin)
+    assert seen == ["add", "spawn", "start"]
