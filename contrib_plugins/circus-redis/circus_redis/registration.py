@@ -16,6 +16,8 @@ REDIS_OBSERVER = PluginSpec(
         OptionSpec("restart_on_timeout", "text", doc="watcher that is restarted when the server takes longer"),
     ),
     doc="Send the numbers of a Redis server to statsd, and restart the server when it hangs.",
+    # Where it was as long as it came with Circus: files name it so.
+    aliases=("circus.plugins.redis_observer.RedisObserver",),
 )
 
 
