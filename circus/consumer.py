@@ -99,7 +99,7 @@ class Stream:
     def take(self, topic: str, data: Json) -> list[Delivery]:
         """Take one published message."""
         number, boot = data.get("seq"), data.get("boot")
-        if not isinstance(number, int) or boot in self._former:
+        if not isinstance(number, int) or not isinstance(boot, str) or boot in self._former:
             return []
         if topic == TICK:
             self._behind = self._behind or boot != self.boot or self.seq is None or number > self.seq
@@ -153,9 +153,13 @@ class Stream:
 
     def _release(self) -> list[Delivery]:
         """Go on with what came while a question was under way."""
-        self._behind = False
-        held, self._held = self._held, []
-        return [delivery for topic, data in held for delivery in self.take(topic, data)]
+        ours = [(topic, data) for topic, data in self._held if data["boot"] == self.boot]
+        if len(ours) < len(self._held):
+            # Others are of a life that is over, or of one that began after this answer: another one tells.
+            self._held = ours
+            return []
+        self._behind, self._held = False, []
+        return [delivery for topic, data in ours for delivery in self.take(topic, data)]
 
 
 class CircusConsumer:
