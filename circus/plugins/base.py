@@ -12,7 +12,6 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from circus.events import split_topic
@@ -97,8 +96,9 @@ class CircusPlugin:
 
         By default the hook of that name decides. What this raises counts as an error of the hook.
         """
-        proxies = import_module("circus.hooks.proxies")
-        arbiter = proxies.ArbiterProxy(self.link, self.pubsub_endpoint, self.check_delay)
+        from circus.hooks.proxies import ArbiterProxy
+
+        arbiter = ArbiterProxy(self.link, self.pubsub_endpoint, self.check_delay)
         allowed, added = await self.hooked.ask(gate, arbiter)
         return allowed, None, added
 

@@ -13,6 +13,7 @@ from circus.plugins.loading import PluginError
 
 if TYPE_CHECKING:
     from circus.events import Event
+    from circus.hooks.proxies import ArbiterProxy
     from circus.plugins.base import CircusPlugin
 
 _SPECS = ("on_event", "on_resync", *HOOKS)
@@ -41,7 +42,7 @@ class Hooked:
         """Tell it how everything is."""
         await _finish(self._caller.on_resync(snapshot=snapshot))
 
-    async def ask(self, gate: dict[str, Any], arbiter: Any) -> tuple[bool, dict[str, Any]]:
+    async def ask(self, gate: dict[str, Any], arbiter: ArbiterProxy) -> tuple[bool, dict[str, Any]]:
         """Ask it at a gate; return whether it allows it, and the keys that it has added to ``stats``."""
         caller = getattr(self._caller, gate["hook"])
         given = {"watcher": arbiter.watcher(gate["watcher"]), "arbiter": arbiter, "hook_name": gate["hook"]}
