@@ -65,6 +65,15 @@ class Gatekeeper:
             if topic.endswith(".gate") and data["seq"] > self._since and self.plugin in data["gatekeepers"]:
                 self.gates.append(data)
 
+    def poll(self, timeout: float) -> list[dict[str, Any]]:
+        """Return the gates that have come, waiting at most ``timeout`` seconds for one."""
+        if self._subscription.poll(int(timeout * 1000)):
+            topic, data = self._receive(time.monotonic() + timeout)
+            if topic.endswith(".gate") and data["seq"] > self._since and self.plugin in data["gatekeepers"]:
+                self.gates.append(data)
+        come, self.gates = self.gates, []
+        return come
+
     def answer(self, gate: dict[str, Any], allow: bool = True, **properties: Any) -> dict[str, Any]:
         """Give a verdict."""
         return self.circusd.call("verdict", gate=gate["gate"], sync=self.sync, allow=allow, **properties)

@@ -109,6 +109,13 @@ def fail_reload(watcher: Watcher, reason: str) -> None:
     waiting.fail(watcher, (RELOAD,), watcher.failure)
 
 
+def forgive(watcher: Watcher) -> None:
+    """Forget failures: somebody asked for a fresh try."""
+    watcher.failure = ""
+    for slot in watcher.slots.values():
+        slot.forgive()
+
+
 def refused(watcher: Watcher, reason: str) -> None:
     """A hook does not let processes be started."""
     if watcher.goal.rollout in (TOGETHER, SEQUENTIAL):

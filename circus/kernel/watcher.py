@@ -111,9 +111,9 @@ class Watcher:
         return self._decide(START)
 
     def stop(self, failure: str = "", reason: str = "") -> Intent:
-        """Bring it down, with everything that its processes started; with ``failure``, as one that failed for good.
+        """Bring it down, with all that its processes started; ``failure``, if any, is why it has failed for good.
 
-        ``reason`` is kept if it is this stop that brings it down: what somebody else has decided before stays so.
+        ``reason`` is kept if it is this stop that brings it down: what was decided before stays so.
         """
         if failure and self.goal.up:
             deaths.give_up(self, failure, deaths.last_exit_code(self))
@@ -155,8 +155,8 @@ class Watcher:
         self.context.refuse_when_closing()
         if count is not None:
             self.settings = replace(self.settings, numprocesses=max(count, 0))
-            if self.successor is not None:
-                self.successor = replace(self.successor, numprocesses=self.settings.numprocesses)
+            self.successor = self.successor and replace(self.successor, numprocesses=max(count, 0))
+            self.unproven = self.unproven and replace(self.unproven, numprocesses=max(count, 0))
         return self._accept(RESIZE)
 
     def set_options(self, options: Mapping[str, Any]) -> Intent:
@@ -164,6 +164,9 @@ class Watcher:
         self.context.refuse_when_closing()
         before = self.settings
         settings, effects = before.with_options(options)
+        if self.unproven is not None:
+            # What needs no new processes stays changed, whatever becomes of the reload under way.
+            self.unproven, _ = self.unproven.with_options(before.without_reload(options))
         if self.successor is not None:
             self.successor, _ = self.successor.with_options(options)
         self.settings = settings
@@ -266,19 +269,13 @@ class Watcher:
     def _accept_replacement(self, *, sequential: bool) -> Intent:
         if self.goal.rollout != DOWN_THEN_UP:
             self.goal.replace(sequential=sequential)
-            self._forgive()
+            deaths.forgive(self)
         return self._accept(RELOAD)
 
     def _begin_fresh(self, reason: str = "") -> None:
         self.unproven = None
         self.goal.fresh(after_stop=bool(self.processes or self.remains.anything), reason=reason)
-        self._forgive()
-
-    def _forgive(self) -> None:
-        """Forget failures: somebody asked for a fresh try."""
-        self.failure = ""
-        for slot in self.slots.values():
-            slot.forgive()
+        deaths.forgive(self)
 
     def _refill(self) -> None:
         """Try whatever is missing at once, also where ``respawn`` says no."""

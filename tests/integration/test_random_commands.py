@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import random
 import signal
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import pytest
@@ -16,6 +18,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from circus.kinds import HOOKS
+from tests.gatekeeper import Gatekeeper
 from tests.support import DEADLINE, Circusd, Events, wait_until
 
 MOST = 4
@@ -201,9 +205,47 @@ class Commands(RuleBasedStateMachine):
         return alive
 
 
+@contextlib.contextmanager
+def slow_gatekeeper(circusd: Circusd) -> Iterator[None]:
+    """Asked at every hook of every watcher, and allowing it a moment later, in another order."""
+    over = threading.Event()
+
+    def serve() -> None:
+        keeper = Gatekeeper(circusd, HOOKS)
+        luck, held = random.Random(7), []
+        while not over.is_set():
+            held += keeper.poll(0.01)
+            for gate in [gate for gate in held if luck.random() < 0.5]:
+                held.remove(gate)
+                keeper.answer(gate, allow=gate["hook"] not in ("before_stop", "after_stop"))
+        keeper.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 @pytest.mark.timeout(300)
-def test_in_the_end_what_is_wanted_is_what_is(circusd: Circusd) -> None:
+@pytest.mark.parametrize("guard", [contextlib.nullcontext, slow_gatekeeper], ids=["alone", "gated"])
+def test_in_the_end_what_is_wanted_is_what_is(
+    circusd: Circusd, guard: Callable[[Circusd], contextlib.AbstractContextManager[None]]
+) -> None:
     circusd.start("")
+    events = circusd.events()
+    with guard(circusd):
+        run(circusd)
+    events.collect()
+    assert any(topic.endswith(".gate") for topic, _ in events.seen) == (guard is slow_gatekeeper)
+    assert "internal error" not in circusd.output()
+    assert circusd.stop() == 0
+
+
+def run(circusd: Circusd) -> None:
+    """Send random commands, again and again, and look each time at what has come of them."""
 
     class Machine(Commands):
         pass
@@ -222,5 +264,3 @@ def test_in_the_end_what_is_wanted_is_what_is(circusd: Circusd) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
-    assert "internal error" not in circusd.output()
-    assert circusd.stop() == 0

@@ -516,6 +516,20 @@ time.sleep(300)
     assert circusd.ok("explain", name="w")["processes"][0]["status_text"] == "serving"
 
 
+def test_what_else_was_changed_stays_when_a_set_is_taken_back(circusd: Circusd) -> None:
+    """What came after it, and what no new process had to prove, is no part of what has failed."""
+    circusd.start(f"[watcher:w]\n{SLEEP}")
+    events = circusd.events()
+    circusd.ok("set", name="w", options={"cmd": "sh -c 'sleep 0.5; exit 1'"}, waiting=False)
+    events.wait_for("w", "updated")
+    circusd.ok("incr", name="w", waiting=False)
+    circusd.ok("set", name="w", options={"graceful_timeout": 7}, waiting=False)
+    events.wait_for("w", "reload_failed")
+    options = circusd.ok("options", name="w")["options"]
+    assert (options["cmd"], options["numprocesses"], options["graceful_timeout"]) == ("sleep 300", 2, 7)
+    circusd.wait_for_pids("w", 2)
+
+
 def test_a_set_whose_processes_do_not_come_up_is_taken_back(circusd: Circusd) -> None:
     circusd.start(f"[watcher:w]\n{SLEEP}\nnumprocesses = 2")
     before = circusd.wids("w")
