@@ -235,7 +235,7 @@ def test_in_the_end_what_is_wanted_is_what_is(
     circusd: Circusd, guard: Callable[[Circusd], contextlib.AbstractContextManager[None]]
 ) -> None:
     circusd.start("")
-    events = circusd.events()
+    events = circusd.events
     with guard(circusd):
         run(circusd)
     events.collect()

@@ -519,7 +519,7 @@ time.sleep(300)
 def test_what_else_was_changed_stays_when_a_set_is_taken_back(circusd: Circusd) -> None:
     """What came after it, and what no new process had to prove, is no part of what has failed."""
     circusd.start(f"[watcher:w]\n{SLEEP}")
-    events = circusd.events()
+    events = circusd.events
     circusd.ok("set", name="w", options={"cmd": "sh -c 'sleep 0.5; exit 1'"}, waiting=False)
     events.wait_for("w", "updated")
     circusd.ok("incr", name="w", waiting=False)
