@@ -519,12 +519,12 @@ time.sleep(300)
 def test_what_else_was_changed_stays_when_a_set_is_taken_back(circusd: Circusd) -> None:
     """What came after it, and what no new process had to prove, is no part of what has failed."""
     circusd.start(f"[watcher:w]\n{SLEEP}")
-    events = circusd.events
+    events = circusd.subscribe()
     circusd.ok("set", name="w", options={"cmd": "sh -c 'sleep 0.5; exit 1'"}, waiting=False)
-    events.wait_for("w", "updated")
+    events.wait_for("updated", watcher="w")
     circusd.ok("incr", name="w", waiting=False)
     circusd.ok("set", name="w", options={"graceful_timeout": 7}, waiting=False)
-    events.wait_for("w", "reload_failed")
+    events.wait_for("reload_failed", watcher="w")
     options = circusd.ok("options", name="w")["options"]
     assert (options["cmd"], options["numprocesses"], options["graceful_timeout"]) == ("sleep 300", 2, 7)
     circusd.wait_for_pids("w", 2)
