@@ -482,11 +482,11 @@ def test_autostart_off(circusd: Circusd) -> None:
 
 
 def test_orphans_of_others_are_reaped(circusd: Circusd) -> None:
-    circusd.start('[watcher:w]\ncmd = sh -c "(sleep 0.2 & sleep 0.1) & exec sleep 300"')
+    circusd.start('[watcher:w]\ncmd = sh -c "((sleep 0.2; touch over) & sleep 0.1) & exec sleep 300"')
     assert circusd.process is not None
     children = Path(f"/proc/{circusd.process.pid}/task/{circusd.process.pid}/children")
-    wait_until(lambda: len(children.read_text().split()) == 1, "only the worker is left, no zombie")
-    assert circusd.pids("w") == [int(children.read_text())]
+    wait_until((circusd.folder / "over").exists, "the orphan is at its end")
+    wait_until(lambda: [*map(int, children.read_text().split())] == circusd.pids("w"), "no zombie is left")
 
 
 def test_readiness(circusd: Circusd) -> None:
