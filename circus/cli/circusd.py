@@ -170,10 +170,13 @@ def _adopter(options: argparse.Namespace) -> Callable[[CircusSettings], Logger]:
 
 def _log_options(options: argparse.Namespace, settings: CircusSettings) -> dict[str, Any]:
     """Return how the log is set up: the command line counts more than ``[circus]``."""
+    output = options.log_output or settings.logoutput
+    config_file = options.logger_config or settings.loggerconfig
     return {
         "level": options.log_level or settings.loglevel,
-        "output": options.log_output or settings.logoutput,
-        "config_file": options.logger_config or settings.loggerconfig,
+        # Whole paths: a plugin may be in another folder.
+        "output": output if output == "-" or output.startswith("syslog:") else os.path.abspath(output),
+        "config_file": config_file and os.path.abspath(config_file),
     }
 
 

@@ -62,7 +62,8 @@ def _log_with_circusd(briefing: Briefing) -> None:
     except CircusError as error:  # the plugin runs as somebody else, who may not write there
         logs.configure(briefing.log["level"], standard_error=descriptor)
         log.warning("%s; what the plugin logs goes to circusd's standard error", error)
-    logging.getLogger().setLevel(log.level)  # what it logs under names of its own is wanted as well
+    if not briefing.log["config_file"]:
+        logging.getLogger().setLevel(log.level)  # what it logs under names of its own is wanted as well
     if not briefing.debug:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)

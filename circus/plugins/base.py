@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from circus.events import split_topic
 from circus.plugins.link import Link
+from circus.plugins.loading import one_line
 from circus.util import to_bool
 
 if TYPE_CHECKING:
@@ -148,8 +149,8 @@ class CircusPlugin:
             await asyncio.sleep(due - loop.time())
             try:
                 await finished(function())
-            except Exception:
-                log.exception("%s, which is called each %g s, raised an error", _name_of(function), seconds)
+            except Exception as error:
+                log.exception("%s, called each %g s, raised %s", _name_of(function), seconds, one_line(error))
 
 
 async def finished(result: Any) -> Any:

@@ -80,8 +80,9 @@ class Gatekeeper:
         try:
             allow, error, result = await self._plugin.gate(gate)
         except Exception as failure:
-            log.exception("the hook %s for %s raised an error", gate["hook"], gate["watcher"])
-            allow, error, result = False, one_line(failure), None
+            error = one_line(failure)
+            log.exception("the hook %s of %s raised %s", gate["hook"], gate["watcher"], error)
+            allow, result = False, None
         verdict: dict[str, Any] = {"gate": gate["gate"], "sync": self._plugin.link.token, "allow": allow}
         if error is not None:
             verdict["error"] = error

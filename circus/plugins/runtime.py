@@ -17,7 +17,7 @@ from circus.plugins.base import CircusPlugin, finished
 from circus.plugins.briefing import Briefing, Progress
 from circus.plugins.gatekeeping import Gatekeeper
 from circus.plugins.lifeline import follow_into_death, say_ready
-from circus.plugins.loading import PluginError, load_factory, make_plugin
+from circus.plugins.loading import PluginError, load_factory, make_plugin, one_line
 from circus.plugins.subscription import Subscription
 from circus.protocol import encode
 
@@ -218,7 +218,7 @@ class Runtime:
         """Call what the plugin's author wrote; return whether it ended without an error."""
         try:
             await finished(function(*arguments))
-        except Exception:
-            log.exception("%s raised an error", what)
+        except Exception as error:
+            log.exception("%s raised %s", what, one_line(error))
             return False
         return True
