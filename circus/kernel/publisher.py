@@ -23,6 +23,9 @@ TICK: Final = b"circus.tick"
 
 TICK_INTERVAL: Final = 1.0
 
+PER_TURN: Final = 256
+"""Subscriptions that are read before everything else gets its share."""
+
 LARGEST_SUBSCRIPTION = 64 << 10
 """Bytes after which libzmq cuts a subscriber off: nobody subscribes to a topic of that length."""
 
@@ -77,8 +80,11 @@ class Publisher:
 
     def _send(self, topic: bytes, message: bytes) -> None:
         self._socket.send_multipart([topic, message], zmq.NOBLOCK)
+        self._look_soon()
+
+    def _look_soon(self) -> None:
+        # libzmq's descriptor signals edges: nobody tells of subscriptions that have come meanwhile.
         if not self._looking:
-            # libzmq's descriptor signals edges: a subscription that has come meanwhile would not be seen.
             self._looking = True
             self._loop.call_soon(self._look)
 
@@ -88,7 +94,7 @@ class Publisher:
             self._read_subscriptions()
 
     def _read_subscriptions(self) -> None:
-        while True:
+        for _ in range(PER_TURN):
             try:
                 frame = self._socket.recv(zmq.NOBLOCK)
             except zmq.ZMQError:
@@ -105,6 +111,7 @@ class Publisher:
                 if topic.startswith(SYNC) and self.on_sync_lost is not None:
                     # Not now: that may lead to an event, and another one may just be on its way out.
                     self._loop.call_soon(self.on_sync_lost, topic[len(SYNC) :].decode(errors="replace"))
+        self._look_soon()
 
     def _tick(self) -> None:
         self._ticking = None

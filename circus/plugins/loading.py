@@ -44,7 +44,7 @@ def load_factory(path: str) -> Any:
         except AttributeError:
             raise PluginError(f"{path} cannot be imported: {place} has no {name!r}") from None
     if not callable(found):
-        raise PluginError(f"{path} is a {type(found).__name__}; a plugin is a class derived from CircusPlugin")
+        raise PluginError(f"{path} is of type {type(found).__name__}; a plugin is a class derived from CircusPlugin")
     return found
 
 

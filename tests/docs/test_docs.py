@@ -75,9 +75,9 @@ def test_every_option_and_event_is_described() -> None:
     assert all(doc for _keys, doc in events.ACTIONS.values())
 
 
-@pytest.mark.parametrize("script", ["circusd", "circusctl"])
+@pytest.mark.parametrize("script", ["circusd", "circusctl", "circus-plugin"])
 def test_man_pages_have_the_options_of_the_programs(script: str) -> None:
-    code = f"import sys; from circus.cli.{script} import main; sys.exit(main())"
+    code = f"import sys; from circus.cli.{script.removeprefix('circus-')} import main; sys.exit(main())"
     run = subprocess.run(
         [sys.executable, "-c", code, "--help"],
         capture_output=True,
