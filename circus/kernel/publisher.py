@@ -90,14 +90,13 @@ class Publisher:
 
     def _look(self) -> None:
         self._looking = False
-        if not self._socket.closed:
-            self._read_subscriptions()
+        self._read_subscriptions()
 
     def _read_subscriptions(self) -> None:
         for _ in range(PER_TURN):
             try:
                 frame = self._socket.recv(zmq.NOBLOCK)
-            except zmq.ZMQError:
+            except zmq.ZMQError:  # there is none, or the socket is closed
                 return
             topic = frame[1:]
             if frame[:1] == b"\x01":
@@ -117,6 +116,5 @@ class Publisher:
         self._ticking = None
         if any(TICK.startswith(topic) for topic in self._topics):
             self._ticking = self._loop.call_later(TICK_INTERVAL, self._tick)
-            journal = self._journal
-            data = {"seq": journal.seq, "boot": journal.boot, "time": time.time(), "mono": time.monotonic()}
-            self._send(TICK, encode(data))
+            last = {"seq": self._journal.seq, "boot": self._journal.boot}
+            self._send(TICK, encode({**last, "time": time.time(), "mono": time.monotonic()}))
