@@ -111,7 +111,7 @@ class FullStats(BaseObserver):
     def __init__(self, *args: Any, **config: Any) -> None:
         super().__init__(*args, **config)
         self._spawned: dict[str, int] = {}
-        self._seq = 0
+        self._alive: dict[str, set[int]] = {}
 
     async def handle_init(self) -> None:
         """Look at what is there: one that goes on after a crash is told only what is new."""
@@ -120,20 +120,28 @@ class FullStats(BaseObserver):
 
     @hookimpl
     def on_resync(self, snapshot: Mapping[str, Any]) -> None:
-        """Take what is there for what has been started."""
-        self._seq = snapshot["seq"]
+        """Take note of what was started while nobody told of it."""
         for name, watcher in snapshot["watchers"].items():
-            self._spawned.setdefault(topic_name(name), len(watcher["processes"]))
+            for process in watcher["processes"]:
+                self._note(topic_name(name), process["pid"])
 
     @hookimpl
     def on_event(self, event: Event) -> None:
         """Count what is started."""
-        if event.seq <= self._seq:
-            return
         if event.action == "spawn":
-            self._spawned[event.watcher] = self._spawned.get(event.watcher, 0) + 1
+            self._note(event.watcher, event.data["process_pid"])
+        elif event.action == "reap":
+            self._alive.get(event.watcher, set()).discard(event.data["process_pid"])
         elif event.action == "remove":
             self._spawned.pop(event.watcher, None)
+            self._alive.pop(event.watcher, None)
+
+    def _note(self, watcher: str, pid: int) -> None:
+        """Count a process, once."""
+        alive = self._alive.setdefault(watcher, set())
+        if pid not in alive:
+            alive.add(pid)
+            self._spawned[watcher] = self._spawned.get(watcher, 0) + 1
 
     async def look_after(self) -> None:
         """Send all gauges."""
