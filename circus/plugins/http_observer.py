@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from typing import Any, Final
+from urllib.parse import urljoin
 
-from tornado.httpclient import AsyncHTTPClient, HTTPClientError
+from tornado.httpclient import AsyncHTTPClient, HTTPResponse
+from tornado.simple_httpclient import HTTPTimeoutError
 
 from circus.hooks.declarations import read_options
 from circus.plugins.registration import HTTP_OBSERVER
@@ -15,6 +16,8 @@ from circus.plugins.statsd import BaseObserver
 
 log = logging.getLogger(__name__)
 
+_REDIRECTIONS: Final = (301, 302, 303, 307, 308)
+_MOST_REDIRECTIONS: Final = 5
 _NO_ANSWER: Final = 599
 """The code that is counted where there is no answer of which one could be taken."""
 
@@ -79,25 +82,41 @@ class HttpObserver(BaseObserver):
 
     async def _fetch(self) -> tuple[int, str]:
         """Return the code of the answer, and what is wrong with it, empty if nothing is."""
-        # With a client of its own, no check waits for the connection of one that was given up.
-        client = AsyncHTTPClient(force_instance=True)
-        fetching = client.fetch(
-            self.check_url,
-            connect_timeout=self.timeout,
-            request_timeout=self.timeout,
-            # Nobody reads the body, so it need not be kept.
-            streaming_callback=lambda _chunk: None,
-        )
+        url, deadline = self.check_url, time.monotonic() + self.timeout
         try:
-            # Each redirection would have a time limit of its own.
-            return (await asyncio.wait_for(fetching, self.timeout)).code, ""
+            # Not left to the client, which gives each redirection the whole time once more.
+            for _ in range(_MOST_REDIRECTIONS + 1):
+                answer = await self._ask(url, deadline - time.monotonic())
+                location = answer.headers.get("Location") if answer.code in _REDIRECTIONS else None
+                if location is None:
+                    good = 200 <= answer.code < 300
+                    return answer.code, "" if good else f"code {answer.code} {answer.reason}".rstrip()
+                url = urljoin(url, location)
+            return answer.code, f"more than {_MOST_REDIRECTIONS} redirections"
         except TimeoutError:
             return _NO_ANSWER, f"no answer within {self.timeout:g} s"
-        except HTTPClientError as error:
-            return error.code, str(error)
         except Exception as error:
             # No connection, a fault of TLS, an answer that cannot be read: the server is not as it should be.
             return _NO_ANSWER, str(error) or type(error).__name__
+
+    async def _ask(self, url: str, seconds: float) -> HTTPResponse:
+        """Return the answer, whatever its code is. Raise ``TimeoutError`` if it takes too long."""
+        if seconds <= 0:
+            raise TimeoutError
+        # With a client of its own, no check waits for the connection of one that was given up.
+        client = AsyncHTTPClient(force_instance=True)
+        try:
+            return await client.fetch(
+                url,
+                raise_error=False,
+                follow_redirects=False,
+                connect_timeout=seconds,
+                request_timeout=seconds,
+                # Nobody reads the body, so it need not be kept.
+                streaming_callback=lambda _chunk: None,
+            )
+        except HTTPTimeoutError:
+            raise TimeoutError from None
         finally:
             client.close()
 
