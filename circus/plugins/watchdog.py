@@ -89,8 +89,9 @@ class WatchDog(CircusPlugin):
     watcher replaces it. ``watchers_stop_signal`` and ``watchers_graceful_timeout`` are those of this command.
 
     ``watchers_regex`` must match the beginning of the watcher's name, as configured or as in events; letter case does
-    not count. ``msg_regex`` must match the datagram, and its group ``pid`` be the number of the process. What does not
-    match, or comes from a process that is not watched, is ignored and logged. The time in the datagram does not count.
+    not count, and plugins are left out. ``msg_regex`` must match the datagram, and its group ``pid`` be the number of
+    the process. What does not match, or comes from a process that is not watched, is ignored and logged. The time in
+    the datagram does not count.
 
     While the port cannot be had, nobody is killed; it is tried again each ``loop_rate`` seconds.
 
@@ -223,7 +224,10 @@ class WatchDog(CircusPlugin):
         self._names.setdefault(watcher, watcher)
 
     def _matches(self, watcher: str) -> bool:
-        return any(map(self.watchers_regex.match, (watcher, self._names.get(watcher, watcher))))
+        # Plugins send no heartbeats; this one would kill itself.
+        return not watcher.startswith("plugin:") and any(
+            map(self.watchers_regex.match, (watcher, self._names.get(watcher, watcher)))
+        )
 
     def _open(self) -> None:
         """Take the port, or log why that is not possible."""
