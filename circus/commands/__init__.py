@@ -33,6 +33,7 @@ BUILT_IN = (
     "numwatchers",
     "options",
     "plan",
+    "plugins",
     "quit",
     "register",
     "reload",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from circus import __version__
 from circus.testing.circusd import Circusd
+from circus.testing.waiting import wait_until
 from tests.installed import Installed
 
 SLEEP = f"cmd = {sys.executable} -c 'import time; time.sleep(1000)'"
@@ -270,3 +274,51 @@ def test_circusctl_loads_what_is_installed_only_if_need_be(circusd: Circusd, sit
     assert not marked.exists()
     circusd.ctl("greet", "web")
     assert marked.exists()
+
+
+INLINE = """
+from circus.plugins import CircusPlugin, hookimpl
+
+class Inline(CircusPlugin):
+    @hookimpl
+    def on_event(self, event):
+        pass
+"""
+
+
+def test_what_is_installed_and_what_runs_is_listed(circusd: Circusd, site: Installed) -> None:
+    site.add("circus-theirs", THEIRS, version="2.0")
+    site.add("circus-broken", "import no_such_module")
+    (circusd.folder / "inline.py").write_text(INLINE)
+    circusd.start(
+        f"[plugin:mine]\nuse = ./inline.py:Inline\n[plugin:guard]\nuse = flapping\n"
+        f"[plugin:statsd]\nactive = no\n{WATCHER}"
+    )
+
+    def row(name: str) -> dict[str, Any]:
+        (found,) = [row for row in circusd.ok("plugins")["plugins"] if row["name"] == name]
+        return found
+
+    wait_until(lambda: row("mine")["seq"] and row("mine")["lag"] == 0, "the plugin has finished every event")
+    own = {"kind": "plugin", "distribution": "circus", "version": __version__}
+    nowhere = dict.fromkeys(("distribution", "version"))
+    idle = dict.fromkeys(("state", "seq", "lag", "restarts"))
+    assert row("mine").items() >= {**nowhere, "kind": "plugin", "doc": "", "state": "active", "restarts": 0}.items()
+    assert row("guard").items() >= {**own, "state": "active", "restarts": 0}.items()
+    assert row("guard")["doc"].startswith("Stop a watcher whose processes end again")
+    assert row("flapping").items() >= {**own, **idle}.items(), "that is another one"
+    assert row("statsd").items() >= {**own, **idle}.items()
+    theirs = {"distribution": "circus-theirs", "version": "2.0", **idle}
+    assert row("theirs") == {"name": "theirs", "kind": "plugin", "doc": "A plugin.", **theirs}
+    assert row("their_hook") == {"name": "their_hook", "kind": "hook", "doc": "A hook.", **theirs}
+    assert row("TheirStream") == {"name": "TheirStream", "kind": "stream", "doc": "A stream.", **theirs}
+    assert row("greet") == {"name": "greet", "kind": "command", "doc": "Greet a watcher", **theirs}
+    (problem,) = circusd.ok("plugins")["problems"]
+    assert problem.startswith("circus-broken 1.0: ")
+    circusd.kill(circusd.pids("plugin:mine")[0])
+    wait_until(lambda: row("mine")["restarts"] == 1 and row("mine")["state"] == "active", "it runs again")
+    lines = circusd.ctl("plugins").stdout.splitlines()
+    assert lines[0].split() == ["NAME", "KIND", "STATE", "SEQ", "LAG", "RESTARTS", "DISTRIBUTION", "WHAT", "IT", "DOES"]
+    assert any(line.split()[:3] == ["mine", "plugin", "active"] for line in lines)
+    assert lines[-1] == f"problem: {problem}"
+    assert json.loads(circusd.ctl("--json", "plugins").stdout)["problems"] == [problem]
