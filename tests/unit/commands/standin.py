@@ -81,6 +81,8 @@ class StandInArbiter:
         except KeyError:
             raise MessageError(f"program {name} not found") from None
 
+    find_watcher = get_watcher
+
     def match(self, pattern: str, method: str = "glob") -> list[StandInWatcher]:
         return list(self.watchers.values()) if pattern == "*" else [self.get_watcher(pattern)]
 

@@ -136,7 +136,7 @@ def circus_authorize(identity, command, target):
         (7, "return 'yes'", "because the access rules of circus-test-rules7 2.1 failed"),
     ],
 )
-def test_distributions_may_refuse_a_command(
+def test_hook_circus_authorize_may_refuse_a_command(
     install, number: int, body: str, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     found = install(RULES.format(body), f"circus-test-rules{number}")

@@ -171,7 +171,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return install
 
 
-def test_distributions_may_change_the_configuration_of_a_daemon(installed, write) -> None:
+def test_hook_circus_configure_changes_the_configuration_of_a_daemon(installed, write) -> None:
     installed("return replace(config, watchers=[replace(w, priority=7) for w in config.watchers])")
     path = write(WATCHER)
     assert load(path, configure=True).watchers[0].priority == 7

@@ -63,43 +63,37 @@ def test_neither_metadata_nor_classes_are_imported(installed: Installed) -> None
     assert own == {"circus.plugins", "circus.plugins.registration"}
 
 
-def test_a_distribution_registers_each_kind(installed: Installed) -> None:
-    installed.add(
-        "Circus-Kinds",
-        """
-        @hookimpl
-        def circus_register_plugins():
-            yield PluginSpec("kinds", "circus_kinds:Plugin", doc="A plugin.")
-
-        @hookimpl
-        def circus_register_hooks():
-            return (HookSpec("kind", "circus_kinds:function", doc="A hook."),)
-
-        @hookimpl
-        def circus_register_streams():
-            return [StreamSpec("Kind", "circus_kinds:Stream", doc="A stream.")]
-
-        @hookimpl
-        def circus_register_options():
-            return {OptionSpec("kinds.level", "integer", doc="An option.")}
-
-        class Command:
-            name = "kind"
-
-        @hookimpl
-        def circus_register_commands():
-            return [Command]
-        """,
-        version="2.5",
-    )
+def registered(installed: Installed, store: str, body: str) -> dict[str, str]:
+    """Return what one distribution registers of a kind, with the origin of each name."""
+    installed.add("Circus-Kinds", f"@hookimpl\n{body}\n", version="2.5")
     found = report(installed)
     assert found["problems"] == []
-    origin = "Circus-Kinds 2.5"
-    assert found["plugins"]["kinds"] == origin
-    assert found["hooks"]["kind"] == origin
-    assert found["streams"]["Kind"] == origin
-    assert found["options"]["kinds.level"] == origin
-    assert found["commands"] == {"kind": origin}
+    return {name: origin for name, origin in found[store].items() if origin == "Circus-Kinds 2.5"}
+
+
+def test_hook_circus_register_plugins(installed: Installed) -> None:
+    body = "def circus_register_plugins(): yield PluginSpec('kinds', 'circus_kinds:Plugin', doc='A plugin.')"
+    assert set(registered(installed, "plugins", body)) == {"kinds"}
+
+
+def test_hook_circus_register_hooks(installed: Installed) -> None:
+    body = "def circus_register_hooks(): return (HookSpec('kind', 'circus_kinds:function', doc='A hook.'),)"
+    assert set(registered(installed, "hooks", body)) == {"kind"}
+
+
+def test_hook_circus_register_streams(installed: Installed) -> None:
+    body = "def circus_register_streams(): return [StreamSpec('Kind', 'circus_kinds:Stream', doc='A stream.')]"
+    assert set(registered(installed, "streams", body)) == {"Kind"}
+
+
+def test_hook_circus_register_options(installed: Installed) -> None:
+    body = "def circus_register_options(): return {OptionSpec('kinds.level', 'integer', doc='An option.')}"
+    assert set(registered(installed, "options", body)) == {"kinds.level"}
+
+
+def test_hook_circus_register_commands(installed: Installed) -> None:
+    body = "def circus_register_commands(): return [type('Kind', (), {'name': 'kind'})]"
+    assert set(registered(installed, "commands", body)) == {"kind"}
 
 
 def test_an_entry_point_may_be_an_object_of_a_development_install(installed: Installed) -> None:
