@@ -11,7 +11,8 @@ from circus.config.loader import load
 from circus.exc import ConfigError
 
 
-def test_each_bad_path_is_a_fault_with_its_reason(write, tmp_path) -> None:
+def test_each_bad_path_is_a_fault_with_its_reason(write, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dotted, "TIME_LIMIT", 60.0)  # on a busy machine too
     write("def good(*args, **kw):\n    return True\nnumber = 3\nclass Stream:\n    pass\n", "lib/circus_test_hooks.py")
     write("raise RuntimeError('broken on purpose')\n", "lib/circus_test_broken.py")
     write("import os\nos._exit(7)\n", "lib/circus_test_exits.py")
