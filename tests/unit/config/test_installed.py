@@ -163,7 +163,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
     def install(text: str) -> None:
         # Modules are cached by their names, so each test has its own.
-        site.add(f"circus-test-{os.urandom(6).hex()}", registering(text), version="4.2")
+        site.add(f"circus-trial-{os.urandom(6).hex()}", registering(text), version="4.2")
         found = Registry()
         monkeypatch.setattr(configured, "registry", lambda: found)
         monkeypatch.setattr(names, "registry", lambda: found)
@@ -225,6 +225,6 @@ def test_a_distribution_that_fails_to_configure_is_blamed(installed, write, body
     path = write(WATCHER)
     ((fault,), _) = check(path)
     assert (fault.file, fault.line) == (path, 0)
-    assert fault.message.startswith("circus_configure of circus-test-")
+    assert fault.message.startswith("circus_configure of circus-trial-")
     assert " 4.2 failed: " in fault.message
     assert reason in fault.message
