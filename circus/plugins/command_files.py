@@ -132,9 +132,19 @@ def _state(path: str, executable: bool) -> State | None:
         if not stat.S_ISREG(found.st_mode) or (executable and not os.access(path, os.X_OK)):
             return None
         # A link, or a folder on the way that is one, may lead elsewhere now, to a file with the same times.
-        return State(os.path.realpath(path), found.st_ino, found.st_mtime_ns, found.st_size, found.st_ctime)
+        changed = max([found.st_ctime, *_link_times(path)])
+        return State(os.path.realpath(path), found.st_ino, found.st_mtime_ns, found.st_size, changed)
     except OSError:
         return None
+
+
+def _link_times(path: str) -> Iterator[float]:
+    """Since when each link on the way to a file leads where it does."""
+    while path != os.path.dirname(path):
+        found = os.lstat(path)
+        if stat.S_ISLNK(found.st_mode):
+            yield found.st_ctime
+        path = os.path.dirname(path)
 
 
 class Change:
@@ -162,3 +172,7 @@ class Change:
         """As :meth:`accept`, if the files were put there before a moment (seconds since the epoch)."""
         if all(state is None or state.changed <= moment - _GRANULARITY for state in seen):
             self.accept(seen)
+
+    def doubt(self, moment: float) -> None:
+        """Take what was put there after a moment (seconds since the epoch) for a change."""
+        self.known = tuple(None if state is None or state.changed > moment else state for state in self.known)

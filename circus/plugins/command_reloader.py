@@ -46,8 +46,8 @@ class CommandReloader(CircusPlugin):
        [plugin:command_reloader]
        loop_rate = 0.5
 
-    A watcher that is stopped stays so. Plugins are not restarted. What changes while this plugin does not run goes
-    unnoticed.
+    A watcher that is stopped stays so. Plugins are not restarted. What has changed before this plugin is added is not
+    looked at; what changes while it is restarted is.
     """
 
     name = "command_reloader"
@@ -71,7 +71,7 @@ class CommandReloader(CircusPlugin):
         """Notice other commands, and who is started anew anyway."""
         targets = self._targets
         if targets is None:  # It goes on where its predecessor has ended.
-            targets = await self._learn(await self.acall("snapshot"))
+            targets = await self._resume(await self.acall("snapshot"))
         if event.action in ("add", "updated", "reload", "start"):
             await self._read_command(event.watcher)
         target = targets.get(event.watcher)
@@ -104,6 +104,15 @@ class CommandReloader(CircusPlugin):
         for watcher in list(self._targets):
             await self._read_command(watcher)
         return self._targets
+
+    async def _resume(self, snapshot: Mapping[str, Any]) -> dict[str, Target]:
+        """As :meth:`_learn`; what has changed since its processes were started, nobody has noticed yet."""
+        targets = await self._learn(snapshot)
+        for name, watcher in snapshot["watchers"].items():
+            started = [process["started"] for process in watcher["processes"]]
+            if topic_name(name) in targets and started:
+                targets[topic_name(name)].change.doubt(min(started))
+        return targets
 
     async def _read_command(self, watcher: str) -> None:
         """Ask for the command of a watcher; the files of another one than before are taken as they are."""

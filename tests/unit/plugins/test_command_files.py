@@ -210,6 +210,19 @@ def test_a_change_stays_until_it_is_accepted(watched: Watched) -> None:
     assert found == [False, True, True, True]
 
 
+@pytest.mark.parametrize("link", [False, True])
+def test_what_was_put_there_after_a_moment_can_be_taken_for_a_change(watched: Watched, link: bool) -> None:
+    if link:
+        watched.script.rename(watched.folder / "target.py")
+        watched.script.symlink_to("target.py")
+        watched.change.accept(watched.look())
+    since = watched.script.lstat().st_ctime
+    watched.change.doubt(since)
+    assert watched.many() == 0
+    watched.change.doubt(since - 0.001)
+    assert watched.many() == 1
+
+
 def test_whoever_is_started_runs_what_was_there_before(watched: Watched) -> None:
     watched.script.write_text("22")
     changed = watched.script.stat().st_ctime
