@@ -248,7 +248,7 @@ def test_hook_before_signal_and_after_signal_for_the_command_signal(circusd: Cir
         wait_until(lambda: heard.read_text() == "x", "one of the two signals came")
 
 
-def test_hook_after_reap_tells_of_a_crash(circusd: Circusd) -> None:
+def test_hook_before_reap_and_after_reap_tell_of_a_crash(circusd: Circusd) -> None:
     circusd.start(IDLE)
     circusd.ok("start", name="w")
     with gatekeeper(circusd, "before_reap", "after_reap") as keeper:

@@ -538,8 +538,8 @@ def test_includes(circusd: Circusd) -> None:
 
 
 def test_every_option_of_a_watcher_is_tested() -> None:
-    """By its name, here or where supervision is tested."""
+    """By its name, here, or where supervision or the command set is tested."""
     folder = Path(__file__).parent
-    text = "".join((folder / name).read_text() for name in ("test_options.py", "test_supervision.py"))
+    text = "".join((folder / name).read_text() for name in ("test_options.py", "test_set.py", "test_supervision.py"))
     missing = [row.name for row in WATCHER.values() if (row.prefix or row.name) not in text]
     assert not missing
