@@ -85,7 +85,7 @@ def option_lines(section: str) -> Iterator[str]:
             yield f"   :Default: ``{default}``"
         if EFFECTS[option.effect]:
             yield f"   :Change: {EFFECTS[option.effect]}"
-        if today := NOT_YET_SERVED[section].get(option.field):
+        if today := NOT_YET_SERVED.get(section, {}).get(option.field):
             yield f"   :Today: no effect: {today}"
         if option.names:
             yield ""
