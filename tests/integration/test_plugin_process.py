@@ -520,14 +520,16 @@ def test_a_plugin_waits_for_a_circusd_that_stands_still(circusd: Circusd) -> Non
     assert pid_of(circusd, "recorder") == pid
 
 
-def test_the_runner_of_hooks_is_started_when_it_is_needed(circusd: Circusd) -> None:
-    """Any registered plugin can be: this one is registered under that name by a distribution of the test's own."""
-    from circus.hooks.registry import registry
-
-    if registry().find_plugin("hooks") is None:
-        pytest.skip("nothing is registered that runs hooks")
+def test_what_runs_the_functions_of_hooks_is_started_when_it_is_needed(circusd: Circusd) -> None:
     circusd.start(SLEEP)
     assert "plugin:hooks" not in circusd.ok("list")["watchers"]
     circusd.ok("set", name="w", options={"hooks.before_start": "run_command(true)"})
-    circusd.ok("restart", name="w")
+    circusd.call("restart", name="w")
+    wait_until(lambda: "plugin:hooks" in circusd.ok("list")["watchers"], "it was summoned")
+    circusd.ok("reloadconfig")
+    assert "plugin:hooks" in circusd.ok("list")["watchers"], "a reload leaves it alone"
+
+
+def test_what_runs_the_functions_of_hooks_is_there_from_the_start(circusd: Circusd) -> None:
+    circusd.start(SLEEP + "autostart = False\nhooks.before_start = run_command(true)\n")
     assert "plugin:hooks" in circusd.ok("list")["watchers"]
