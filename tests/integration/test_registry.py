@@ -322,3 +322,29 @@ def test_what_is_installed_and_what_runs_is_listed(circusd: Circusd, site: Insta
     assert any(line.split()[:3] == ["mine", "plugin", "active"] for line in lines)
     assert lines[-1] == f"problem: {problem}"
     assert json.loads(circusd.ctl("--json", "plugins").stdout)["problems"] == [problem]
+
+
+CURIOUS = """
+from circus.plugins import CircusPlugin, hookimpl
+
+class Curious(CircusPlugin):
+    @hookimpl
+    async def before_start(self, watcher):
+        reply = await self.acall("numwatchers")
+        with open(self.config["answer"], "w") as file:
+            file.write(reply.get("reason", reply["status"]) + "\\n")
+"""
+
+
+def test_access_rules_know_which_plugin_asks(circusd: Circusd, site: Installed) -> None:
+    site.add(
+        "circus-rules",
+        "@hookimpl\ndef circus_authorize(identity, command):\n"
+        "    return False if (identity, command) == ('plugin:curious', 'numwatchers') else None\n",
+    )
+    (circusd.folder / "curious.py").write_text(CURIOUS)
+    answer = circusd.folder / "answer"
+    circusd.start(f"[plugin:curious]\nuse = ./curious.py:Curious\nanswer = {answer}\n{WATCHER}")
+    wait_until(lambda: answer.exists() and answer.read_text(), "the plugin has its answer")
+    assert answer.read_text() == "numwatchers is refused by the access rules of circus-rules 1.0\n"
+    assert circusd.ok("numwatchers")["numwatchers"], "nobody else is refused"

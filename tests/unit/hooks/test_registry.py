@@ -256,7 +256,21 @@ def test_each_call_of_a_hook_can_be_traced(installed: Installed) -> None:
     assert "hook circus_register_plugins of circus-a 1.0 (main): 1 objects\n" in traced
 
 
-def test_who_misses_a_name_hears_of_what_failed(installed: Installed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plugin_is_found_by_its_name_its_path_and_those_of_earlier_days(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(installed.folder))
+    spec = "PluginSpec('moved', 'new.place:Plugin', doc='A plugin.', aliases=('old.place.Plugin',))"
+    installed.add("circus-moved", f"@hookimpl\ndef circus_register_plugins():\n    return [{spec}]\n")
+    found = Registry([str(installed.folder)])
+    for use in ("moved", "new.place:Plugin", "new.place.Plugin", "old.place.Plugin", "old.place:Plugin"):
+        one = found.find_plugin(use)
+        assert one is not None, use
+        assert one.origin == "circus-moved 1.0"
+    assert found.find_plugin("place.Plugin") is None
+
+
+def test_who_misses_a_name_hears_of_what_failed(installed: Installed) -> None:
     installed.add("circus-redis", "import no_such_module", version="3")
     found = Registry([str(installed.folder)])
     text = found.missing("plugin", "redis_observer", found.plugins, "a path")
