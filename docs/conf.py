@@ -13,7 +13,7 @@ author = "The Circus maintainers"
 project_copyright = author
 release = version = __version__
 
-extensions = ["tables"]
+extensions = ["tables", "extensions"]
 html_theme = "furo"
 html_title = f"Circus {release}"
 html_static_path = ["_static"]

@@ -11,11 +11,12 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 import circus.commands
-from circus import events, exc
+from circus import events, exc, kinds
 from circus.commands.base import Command, Property
 from circus.config.options import Option
 from circus.config.schema import OPTIONS
 from circus.config.unserved import NOT_YET_SERVED
+from circus.hooks import OptionSpec
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -27,10 +28,12 @@ KINDS = {
     "boolean": "yes or no",
     "endpoint": "ZeroMQ endpoint",
     "hook": "dotted path or registered name",
+    "memory": "percent of the machine's memory, or a size such as ``250M``",
     "multicast": "UDP multicast endpoint",
     "number": "number",
     "octal": "octal number",
     "optional": "text",
+    "regex": "regular expression",
     "rlimit": "integer",
     "signum": "signal",
     "user": "user",
@@ -44,24 +47,26 @@ EFFECTS = {
 }
 
 
-def type_text(option: Option) -> str:
+def type_text(type: str) -> str:
     """What a value may be, in words."""
-    if option.kind == "keyword":
-        words = [word.strip() for word in option.type.partition("(")[2].rstrip(")").split(",")]
-        return "one of " + ", ".join(f"``{word}``" for word in words if word.strip("'"))
-    text = KINDS.get(option.kind, option.kind.replace("_", " "))
-    low, high = option.arguments.get("min"), option.arguments.get("max")
+    kind, words, named = kinds.split_type(type)
+    if kind == "keyword":
+        return "one of " + ", ".join(f"``{word}``" for word in words if word)
+    text = KINDS.get(kind, kind.replace("_", " "))
+    low, high = named.get("min"), named.get("max")
     if low is not None and high is not None:
         return f"{text} from {low} to {high}"
     return text if low is None else f"{text}, at least {low}"
 
 
-def default_text(option: Option) -> str:
+def default_text(option: Option | OptionSpec) -> str:
     """The default as it would stand in a file, empty when there is none."""
     value = option.default
     if value is None or value == "" or isinstance(value, dict):
         return ""
-    if option.kind == "signum":
+    if isinstance(value, kinds.Memory):
+        return f"{value.amount:g}"
+    if kinds.split_type(option.type)[0] == "signum":
         import signal
 
         return signal.Signals(value).name
@@ -80,7 +85,7 @@ def option_lines(section: str) -> Iterator[str]:
         yield ""
         yield f"   {plain(option.doc)}"
         yield ""
-        yield f"   :Value: {type_text(option)}"
+        yield f"   :Value: {type_text(option.type)}"
         if default:
             yield f"   :Default: ``{default}``"
         if EFFECTS[option.effect]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -17,6 +19,10 @@ from circus import events
 from circus.commands import lookup, names
 from circus.config import load
 from circus.config.schema import OPTIONS
+from circus.hooks import PluginSpec
+from circus.hooks.specs import Lifecycle, Registration
+from circus.kinds import HOOKS
+from circus.plugins import registration
 
 ROOT = Path(circus.__file__).parent.parent
 PAGES = sorted([*ROOT.glob("docs/**/*.rst"), *ROOT.glob("*.md")])
@@ -73,6 +79,19 @@ def test_every_command_is_described(name: str) -> None:
 def test_every_option_and_event_is_described() -> None:
     assert all(option.doc for section in OPTIONS.values() for option in section.values())
     assert all(doc for _keys, doc in events.ACTIONS.values())
+
+
+@pytest.mark.parametrize("plugin", registration.circus_register_plugins(), ids=lambda plugin: plugin.name)
+def test_every_plugin_has_a_manual_and_an_example(plugin: PluginSpec) -> None:
+    manual = inspect.cleandoc(pkgutil.resolve_name(plugin.factory).__dict__["__doc__"])
+    assert manual.partition("\n\n")[0] == plugin.doc
+    assert f"[plugin:{plugin.name}]" in manual
+
+
+def test_every_spec_has_an_example() -> None:
+    specs = [spec for owner in (Registration, Lifecycle) for name, spec in vars(owner).items() if name[0] != "_"]
+    assert {spec.__name__ for spec in specs} > {*HOOKS, "on_event", "circus_register_plugins"}
+    assert all("Example::\n\n    @hookimpl\n" in inspect.cleandoc(spec.__doc__ or "") for spec in specs)
 
 
 @pytest.mark.parametrize("script", ["circusd", "circusctl", "circus-plugin"])
