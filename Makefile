@@ -18,7 +18,7 @@ IN_VENV = PATH="$(abspath $(VENV))/bin:$$PATH"
 CIRCUS_PEER_VENV ?= .bench/circus-0.19.0
 
 # Commands that the tests use, and the Debian packages that have them.
-TOOLS = ps=procps setpriv=util-linux tmux=tmux
+TOOLS = ps=procps redis-server=redis-server setpriv=util-linux tmux=tmux
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -26,8 +26,6 @@ NOT_YET_SERVED: Final[dict[str, dict[str, str]]] = {
         "stdin_socket": "descriptor 0 of the processes is not the socket",
         "stdout_stream": "stdout of the processes is not read",
         "stderr_stream": "stderr of the processes is not read",
-        "hooks": "the function is not called",
-        "hook_timeout": "no hook is called",
     },
     "socket": {"": "the socket is not bound"},
 }
@@ -60,8 +58,5 @@ def _used(config: Config) -> Iterator[tuple[str, str, str]]:
 
 def _differing(kind: str, section: str, settings: CircusSettings | WatcherSettings) -> Iterator[tuple[str, str, str]]:
     for option, instead in NOT_YET_SERVED[kind].items():
-        value = getattr(settings, option)
-        if option == "hooks":
-            yield from ((section, f"hooks.{name}", instead) for name in value)
-        elif value:
+        if getattr(settings, option):
             yield section, f"{option}.class" if option.endswith("_stream") else option, instead

@@ -45,11 +45,19 @@ _MARK: Final = "CIRCUS_MARK"
 """By this variable circusd knows, and ends, what a process has started and left behind."""
 
 _ending = threading.Event()
+_commands: set[int] = set()
+"""Sessions of the commands that run."""
 
 
-def end_all() -> None:
-    """End whatever waits or runs: the process ends."""
+def end_waits() -> None:
+    """End whatever waits: the process ends."""
     _ending.set()
+
+
+def end_commands() -> None:
+    """Kill every command that still runs, and what it has started in its session."""
+    for session in list(_commands):
+        _kill_session(session)
 
 
 def wait_for_port(
@@ -192,20 +200,16 @@ def _wait_for(what: str, timeout: str, attempt: Callable[[float], None]) -> bool
 
 def _exit_code(child: subprocess.Popen[bytes], cmd: str, limit: float) -> int:
     limit = _until_deadline(limit)
-    begun = time.monotonic()
+    _commands.add(child.pid)
     try:
-        while True:
-            left = begun + limit - time.monotonic()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                return child.wait(max(0.0, min(left, PAUSE)))
-            if left <= 0:
-                raise TimeoutError(f"the command {cmd!r} had not ended after {limit:.3g} s and was killed")
-            if _ending.is_set():
-                raise InterruptedError(f"the command {cmd!r} was killed: Circus ends")
+        return child.wait(None if limit == math.inf else limit)
+    except subprocess.TimeoutExpired:
+        raise TimeoutError(f"the command {cmd!r} had not ended after {limit:.3g} s and was killed") from None
     finally:
         if child.returncode is None:
             _kill_session(child.pid)
             child.wait()
+        _commands.discard(child.pid)
 
 
 def _kill_session(session: int) -> None:

@@ -27,7 +27,10 @@ _REMEMBERED: Final = 20_000
 
 
 class Gatekeeper:
-    """Answers the gates that ask one plugin. ``name`` is that of its watcher; it does nothing without ``hooks``."""
+    """Answers the gates that ask one plugin: at ``hooks``, and where it runs the functions of hooks.
+
+    ``name`` is that of its watcher.
+    """
 
     def __init__(self, plugin: CircusPlugin, name: str, hooks: Collection[str]) -> None:
         self._plugin = plugin
@@ -39,9 +42,9 @@ class Gatekeeper:
 
     async def register(self) -> None:
         """Say that the plugin is there, and take on the gates that wait for it. Raise ``CallError`` if that fails."""
-        if not self._hooks:
-            return
         plugin = self._plugin
+        if not self._hooks and not plugin.functions:
+            return
         reply = await plugin.acall(
             "register",
             plugin=self._name,
@@ -62,6 +65,10 @@ class Gatekeeper:
         for event in deliveries if self._since is not None else ():
             if isinstance(event, Event) and event.action == GATE and event.seq > (self._since or 0):
                 self._take(event.data)
+
+    def pause(self) -> None:
+        """Take on no more gates."""
+        self._since = None
 
     def close(self) -> None:
         """Answer nothing more."""

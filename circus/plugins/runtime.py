@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 from circus.consumer import SYNC, Delivery, Snapshot, Stream
 from circus.events import Event
 from circus.exc import CallError
-from circus.kinds import HOOKS
 from circus.plugins.base import CircusPlugin, finished
 from circus.plugins.briefing import Briefing, Progress
 from circus.plugins.gatekeeping import Gatekeeper
@@ -65,7 +64,7 @@ class Runtime:
         self.plugin = plugin
         self.briefing = briefing
         self.hooked = plugin.hooked
-        self.gatekeeper = Gatekeeper(plugin, briefing.name, HOOKS if plugin.functions else self.hooked.hooks)
+        self.gatekeeper = Gatekeeper(plugin, briefing.name, self.hooked.hooks)
         self.progress = Progress(briefing.progress)
         known = self.progress.seq
         self.stream = Stream(known, briefing.boot, snapshots=True) if known else Stream(snapshots=True)
@@ -105,9 +104,11 @@ class Runtime:
         finally:
             for task in (*tasks, *self.plugin._tasks):
                 task.cancel()
+            # What it was asked already it may answer still, as long as it is subscribed.
+            self.gatekeeper.pause()
+            await self._call("handle_stop", self.plugin.handle_stop)
             self.gatekeeper.close()
             subscription.close()
-            await self._call("handle_stop", self.plugin.handle_stop)
             self._link.close()
         return status
 

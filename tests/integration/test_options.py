@@ -412,9 +412,6 @@ idle_timeout = 5
 stdout_stream.class = FileStream
 stdout_stream.filename = {folder}/out
 stderr_stream.class = StdoutStream
-hooks.before_start = run_command("true")
-hooks.after_stop = os.path.exists, true
-hook_timeout = 3
 [watcher:other]
 {sleep}
 [socket:Web]
@@ -433,7 +430,6 @@ def test_what_is_not_served_yet_is_told_and_the_rest_runs(circusd: Circusd) -> N
     told = re.findall(r"\[WARNING\] (\[.*?)not served yet: .+", circusd.output())
     assert sorted(told) == [
         *("[circus] httpd: ", "[circus] statsd: ", "[socket:web]: "),
-        *("[watcher:w] hook_timeout: ", "[watcher:w] hooks.after_stop: ", "[watcher:w] hooks.before_start: "),
         *("[watcher:w] idle_timeout: ", "[watcher:w] on_demand: "),
         *("[watcher:w] stderr_stream.class: ", "[watcher:w] stdin_socket: ", "[watcher:w] stdout_stream.class: "),
         "[watcher:w] use_sockets: ",
@@ -441,8 +437,7 @@ def test_what_is_not_served_yet_is_told_and_the_rest_runs(circusd: Circusd) -> N
     assert set(circusd.ok("status")["statuses"].values()) == {"active"}
     shown = circusd.ok("options", name="w")["options"]
     assert (shown["on_demand"], shown["use_sockets"], shown["stdin_socket"]) == (True, True, "web")
-    assert (shown["idle_timeout"], shown["hook_timeout"]) == (5, 3)
-    assert shown["hooks"] == {"before_start": ['run_command("true")', False], "after_stop": ["os.path.exists", True]}
+    assert shown["idle_timeout"] == 5
     assert shown["stdout_stream_conf"] == {"filename": f"{circusd.folder}/out"}
 
 

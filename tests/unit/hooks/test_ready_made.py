@@ -203,7 +203,7 @@ def test_waiting_ends_with_the_process_and_at_the_hooks_deadline(watcher: Any) -
             wait_for_file(watcher, ARBITER, "before_start", "ready", timeout="1000")
     finally:
         RUNNING.reset(token)
-    later(ready_made.end_all)
+    later(ready_made.end_waits)
     with pytest.raises(InterruptedError, match="until the end of Circus"):
         wait_for_file(watcher, ARBITER, "before_start", "ready", timeout="1000")
 
@@ -279,10 +279,10 @@ def test_a_command_is_killed_with_its_session_when_the_process_ends(watcher: Any
 
     def end() -> None:
         wait_until(lambda: all(file.exists() and file.read_text() for file in files))
-        ready_made.end_all()
+        ready_made.end_commands()
 
     threading.Thread(target=end).start()
-    with pytest.raises(InterruptedError, match="was killed: Circus ends"):
+    with pytest.raises(RuntimeError, match="was killed by SIGKILL"):
         run_command(watcher, ARBITER, "before_start", f"sh -c {shlex.quote(STUBBORN)}")
     for file in files:
         wait_until(lambda file=file: not is_alive(int(file.read_text())), f"the {file.name} is gone")
