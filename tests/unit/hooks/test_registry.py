@@ -227,6 +227,14 @@ def test_the_same_version_twice_is_no_problem(installed: Installed) -> None:
     assert "p" in found["plugins"]
 
 
+def test_two_entry_points_of_one_object_are_one(installed: Installed) -> None:
+    module = "circus_double"
+    installed.add("circus-double", PLUGIN.format(name="p"), entry_points={"one": module, "two": module})
+    found = report(installed)
+    assert found["problems"] == []
+    assert found["plugins"]["p"] == "circus-double 1.0"
+
+
 def test_lines_that_are_no_entry_points_are_reported(installed: Installed) -> None:
     installed.add("circus-garbage", entry_points={"": "x", "also": ""})
     (installed.folder / "binary-1.dist-info").mkdir()
