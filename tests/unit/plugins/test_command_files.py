@@ -164,10 +164,11 @@ def test_a_file_put_in_its_place_has_changed_whatever_its_time(watched: Watched)
 
 
 def test_a_link_that_leads_elsewhere_has_changed(watched: Watched) -> None:
-    releases = [watched.folder / name for name in ("a", "b")]
-    for release in releases:
-        release.mkdir()
-        (release / "app.py").write_text("1")
+    for release in ("a", "b"):
+        (watched.folder / release).mkdir()
+    (watched.folder / "a" / "app.py").write_text("1")
+    # Tools that deploy link a file that is the same in the next release.
+    (watched.folder / "b" / "app.py").hardlink_to(watched.folder / "a" / "app.py")
     link = watched.folder / "current"
     link.symlink_to("a")
     watched.script.unlink()
