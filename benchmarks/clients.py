@@ -37,11 +37,13 @@ class Client(Protocol):
 class CircusClient:
     """JSON on a DEALER socket."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, timeout: float = REPLY_TIMEOUT) -> None:
+        """Timeout: seconds for each reply."""
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.linger = 0
-        self._socket.rcvtimeo = int(REPLY_TIMEOUT * 1000)
+        self._timeout = timeout
+        self._socket.rcvtimeo = int(timeout * 1000)
         # Between bind and listen a connection is refused; the usual 100 ms until the next try would be measured too.
         self._socket.reconnect_ivl = 1
         self._socket.connect(endpoint)
@@ -55,10 +57,14 @@ class CircusClient:
         try:
             reply: dict[str, Any] = json.loads(self._socket.recv())
         except zmq.Again as error:
-            raise Failed(f"no reply to {command} within {REPLY_TIMEOUT:g} s") from error
+            raise Failed(f"no reply to {command} within {self._timeout:g} s") from error
         if reply.get("status") == "error":
             raise Failed(f"{command}: {reply.get('reason')}")
         return reply
+
+    def cast(self, command: str, **properties: object) -> None:
+        """One command that gets no reply."""
+        self._socket.send(json.dumps({"command": command, "msg_type": "cast", "properties": properties}).encode())
 
     def ping(self) -> None:
         self.call("numwatchers")
