@@ -533,3 +533,21 @@ def test_what_runs_the_functions_of_hooks_is_started_when_it_is_needed(circusd: 
 def test_what_runs_the_functions_of_hooks_is_there_from_the_start(circusd: Circusd) -> None:
     circusd.start(SLEEP + "autostart = False\nhooks.before_start = run_command(true)\n")
     assert "plugin:hooks" in circusd.ok("list")["watchers"]
+
+
+def test_a_reload_that_moves_the_endpoints_and_is_rolled_back(circusd: Circusd) -> None:
+    """The plugins were started anew for endpoints that are gone again: they notice, and end for others to follow."""
+    circusd.start(SLEEP + recorder_section(circusd))
+    heard = record(circusd)
+    wait_until(lambda: heard.resyncs, "it has begun")
+    broken = circusd.folder / "broken"
+    broken.write_text("no program\n")
+    broken.chmod(0o755)
+    old = circusd.endpoint, circusd.pubsub_endpoint
+    circusd.endpoint, circusd.pubsub_endpoint = f"{old[0]}2", f"{old[1]}2"
+    circusd.write(SLEEP + recorder_section(circusd) + f"[watcher:broken]\ncmd = {broken}\n")
+    circusd.endpoint, circusd.pubsub_endpoint = old
+    reply = circusd.call("reloadconfig", waiting=True)
+    assert "rolled back" in reply["reason"], reply
+    heard.wait_for(storm(circusd, 10), deadline=40)
+    assert f"plugin:recorder: circusd is no longer at {old[0]}2" in circusd.output()
