@@ -114,7 +114,7 @@ def _blockers(watcher: Watcher) -> list[dict[str, Any]]:
 
 def _reason(watcher: Watcher) -> str:
     if watcher.gating.waiting:
-        return describe(watcher.gating.waiting[0])
+        return f"it waits for {describe(watcher.gating.waiting[0])}"
     if watcher.failure:
         return watcher.failure
     if watcher.status() == states.WATCHER_STOPPING:

@@ -174,6 +174,6 @@ class Gating:
 
 
 def describe(gate: Gate) -> str:
-    """Say what a gate waits for, and for how long already."""
-    whom = ", ".join(gate.data["gatekeepers"]) or "nobody serves it yet"
-    return f"the hook {gate.hook} ({whom}) has not answered for {time.monotonic() - gate.opened:.1f} s"
+    """Say what a watcher waits for at a gate."""
+    whom = ", ".join(sorted(gate.pending))
+    return f"the hook {gate.hook} ({whom}), for {time.monotonic() - gate.opened:.1f} s already"
