@@ -1,4 +1,4 @@
-"""A plugin that writes what happens into circusd's log, and lets nothing be stopped on Fridays after four."""
+"""A plugin that writes what happens into circusd's log, and lets some watchers not start on Friday afternoons."""
 
 import datetime
 import logging
@@ -25,7 +25,7 @@ class Chronicle(CircusPlugin):
     @hookimpl
     def before_start(self, watcher):
         """Deploy on another day: False keeps the watcher from starting, None has no opinion."""
-        now = datetime.datetime.now()
+        now = datetime.datetime.now().astimezone()
         if watcher.options().get("deploys_on_friday") == "no" and now.weekday() == 4 and now.hour >= 16:
             return False
         return None
