@@ -24,7 +24,6 @@ highlight_language = "ini"
 
 man_pages = [
     ("man/circusd", "circusd", "supervise the processes of an ini file", [], 8),
-    ("man/circus-plugin", "circus-plugin", "run a plugin by hand", [], 1),
     ("man/circusctl", "circusctl", "look at and steer a running circusd", [], 1),
     ("man/circus-plugin", "circus-plugin", "run one plugin beside a circusd", [], 1),
 ]
