@@ -68,8 +68,9 @@ class Stream:
     :attr:`question`, ask it and give it the reply (:meth:`answer`). All that it returns is to be delivered in order.
 
     ``seq`` is the number of the last event that is known, ``boot`` the life of the daemon that it belongs to. Without a
-    number it begins with the next event, or, with ``snapshots``, with a :class:`Snapshot`; another one follows when
-    events are lost for good or the daemon was started anew. Without ``snapshots`` there is a :class:`Lost` for those
+    number it begins with the next event, or, with ``snapshots``, with a :class:`Snapshot`; with a number the snapshot
+    stands behind the events that were missed. Another one follows when events are lost for good or the daemon was
+    started anew. Without ``snapshots`` there is a :class:`Lost` for those
     that are lost, and from a daemon that was started anew it takes all that is there.
     """
 
@@ -80,6 +81,8 @@ class Stream:
         self._live = False
         self._behind = True
         self._former: set[str] = set()
+        self._greeting: Snapshot | None = None
+        self._greeted = not snapshots
         self._held: list[tuple[str, Json]] = []
 
     @property
@@ -87,7 +90,7 @@ class Stream:
         """The command and its properties that circusd is to be asked, if there is anything to ask."""
         if not self._live or not self._behind:
             return None
-        if self.seq is not None:
+        if self.seq is not None and (self._greeted or self._greeting is not None):
             return "events", {"since": self.seq}
         return ("snapshot", {}) if self._snapshots else ("events", {"limit": 0})
 
@@ -122,29 +125,46 @@ class Stream:
         if reply.get("status") == "error":
             raise CallError(f"circusd does not tell its events: {reply.get('reason')}")
         if "watchers" in reply:
-            self._enter(reply["boot"], reply["seq"])
-            return [Snapshot(reply), *self._release()]
+            return self._take_snapshot(Snapshot(reply))
         if self.boot not in (None, reply["boot"]):
+            self._greeting = None
             self._enter(reply["boot"], None if self._snapshots else 0)
             return []
         if reply.get("truncated") and self._snapshots:
-            self.seq = None
+            self.seq = self._greeting = None
             return []
         return self._replay(reply)
+
+    def _take_snapshot(self, snapshot: Snapshot) -> list[Delivery]:
+        if self.seq is not None and self.boot == snapshot.boot:
+            self._greeting = snapshot  # after the events that it knows and this does not
+            return []
+        self._greeted = True
+        self._enter(snapshot.boot, snapshot.seq)
+        return [snapshot, *self._release()]
+
+    def _greet(self) -> list[Delivery]:
+        """Return the snapshot that is held back, if its time has come."""
+        greeting = self._greeting
+        if greeting is None or self.seq is None or self.seq < greeting.seq:
+            return []
+        self._greeting, self._greeted = None, True
+        return [greeting]
 
     def _replay(self, reply: Json) -> list[Delivery]:
         self.boot = reply["boot"]
         deliveries: list[Delivery] = []
-        last = reply["last_seq"] if self.seq is None else self.seq
+        self.seq = reply["last_seq"] if self.seq is None else self.seq
         for entry in reply["events"]:
+            deliveries += self._greet()
             number = entry["data"]["seq"]
-            if number > last + 1:
-                deliveries.append(Lost(last + 1, number - 1))
-            if number > last:
+            if number > self.seq + 1:
+                deliveries.append(Lost(self.seq + 1, number - 1))
+            if number > self.seq:
                 deliveries.append(Event(entry["topic"], entry["data"]))
-                last = number
-        self.seq = last
-        return deliveries if last < reply["last_seq"] else [*deliveries, *self._release()]
+                self.seq = number
+        deliveries += self._greet()
+        return deliveries if self.seq < reply["last_seq"] else [*deliveries, *self._release()]
 
     def _enter(self, boot: str, seq: int | None) -> None:
         if self.boot not in (None, boot):

@@ -41,10 +41,11 @@ class Gatekeeper:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def register(self) -> None:
-        """Say that the plugin is there, and take on the gates that wait for it. Raise ``CallError`` if that fails."""
+        """Say that the plugin is there, and take on the gates that wait for it. Raise ``CallError`` if that fails.
+
+        Without hooks too: circusd then knows who sends commands with this token.
+        """
         plugin = self._plugin
-        if not self._hooks and not plugin.functions:
-            return
         reply = await plugin.acall(
             "register",
             plugin=self._name,

@@ -124,7 +124,37 @@ def test_a_successor_goes_on_from_the_last_number() -> None:
     history.happen(5)
     stream = Stream(3, history.journal.boot, snapshots=True)
     stream.live()
-    assert told(ask(stream, history)) == [4, 5]
+    assert told(ask(stream, history)) == [4, 5, ("snapshot", 5)]
+    assert feed(stream, history.happen()) == [6]
+
+
+def test_a_successor_hears_what_it_has_missed_before_and_after_its_snapshot() -> None:
+    history = History()
+    history.happen(20)
+    stream = Stream(3, history.journal.boot, snapshots=True)
+    stream.live()
+    assert stream.question == ("snapshot", {})
+    reply = history.answer("snapshot", {})
+    history.happen(4)
+    assert stream.answer(reply) == []
+    assert told(ask(stream, history)) == [*range(4, 21), ("snapshot", 20), *range(21, 25)]
+
+
+def test_a_successor_that_has_missed_nothing_gets_its_snapshot_too() -> None:
+    history = History()
+    history.happen(5)
+    stream = Stream(5, history.journal.boot, snapshots=True)
+    stream.live()
+    assert told(ask(stream, history)) == [("snapshot", 5)]
+
+
+def test_a_successor_of_another_life_begins_with_a_snapshot() -> None:
+    history = History()
+    stream = Stream(5, history.journal.boot, snapshots=True)
+    history.restart()
+    history.happen(2)
+    stream.live()
+    assert told(ask(stream, history)) == [("snapshot", 2)]
 
 
 @pytest.mark.parametrize("snapshots", [True, False])
@@ -206,11 +236,14 @@ _ACTS = st.lists(
 
 
 @settings(max_examples=300, deadline=None)
-@given(acts=_ACTS, snapshots=st.booleans(), size=st.integers(1, 40))
-def test_whatever_is_lost_nothing_is_missing_and_nothing_comes_twice(acts, snapshots: bool, size: int) -> None:
+@given(acts=_ACTS, snapshots=st.booleans(), known=st.booleans(), size=st.integers(1, 40))
+def test_whatever_is_lost_nothing_is_missing_and_nothing_comes_twice(
+    acts, snapshots: bool, known: bool, size: int
+) -> None:
     """The deliveries account for each number of each life: as an event, by a snapshot, or as lost; in order."""
     history = History(size)
-    stream = Stream(snapshots=snapshots) if snapshots else Stream(0)
+    boot = history.journal.boot if snapshots else None
+    stream = Stream(0, boot, snapshots=snapshots) if known or not snapshots else Stream(snapshots=True)
     stream.live()
     delivered: list[tuple[str, Delivery]] = []
     sent: list[tuple[str, dict[str, Any]]] = []
@@ -248,6 +281,7 @@ def test_whatever_is_lost_nothing_is_missing_and_nothing_comes_twice(acts, snaps
     stream.live()
     deliver(ask(stream, history))
     _check_account(delivered, history.journal, snapshots)
+    assert not snapshots or any(isinstance(delivery, Snapshot) for _, delivery in delivered)
 
 
 def _check_account(delivered: list[tuple[str, Delivery]], last: Journal, snapshots: bool) -> None:
