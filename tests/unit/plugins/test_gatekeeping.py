@@ -96,8 +96,9 @@ def test_an_error_is_the_verdict(caplog) -> None:
     assert "the hook before_start of w raised ValueError: it broke here" in caplog.text
 
 
-def test_without_hooks_it_is_none() -> None:
-    assert run([event(11, gate(3))], hooks=()).sent == []
+def test_without_hooks_it_says_who_it_is() -> None:
+    command, props = run([], hooks=()).sent[0]
+    assert (command, props["plugin"], props["hooks"]) == ("register", "plugin:me", [])
 
 
 def test_a_refusal_of_the_registration() -> None:
