@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from circus.events import split_topic
+from circus.exc import CallError
 from circus.plugins.link import Link
 from circus.plugins.loading import one_line
 from circus.util import to_bool
@@ -149,6 +150,9 @@ class CircusPlugin:
             await asyncio.sleep(due - loop.time())
             try:
                 await finished(function())
+            except CallError as error:
+                # It says what is wrong with circusd, which no line of the plugin's code explains.
+                log.error("%s, called each %g s, failed: %s", _name_of(function), seconds, error)
             except Exception as error:
                 log.exception("%s, called each %g s, raised %s", _name_of(function), seconds, one_line(error))
 

@@ -294,6 +294,8 @@ def test_every_calls_again_and_again_and_never_twice_at_once(circusd: Circusd) -
     code = """
 import asyncio
 
+from circus.exc import CallError
+
 class Mine(CircusPlugin):
     running = 0
     rounds = 0
@@ -301,6 +303,7 @@ class Mine(CircusPlugin):
     def handle_init(self):
         self.every(0.01, self.look)
         self.every(0.01, self.fail)
+        self.every(0.01, self.ask)
 
     async def look(self):
         assert self.running == 0
@@ -313,10 +316,16 @@ class Mine(CircusPlugin):
     def fail(self):
         if self.rounds == 1:
             raise ValueError("just once")
+
+    def ask(self):
+        if self.rounds == 2:
+            raise CallError("circusd does not answer")
 """
     circusd.start(SLEEP + section(circusd, code))
     wait_for_words(circusd, "round 5")
     assert "plugin:mine: Mine.fail, called each 0.01 s, raised ValueError: just once" in circusd.output()
+    assert "plugin:mine: Mine.ask, called each 0.01 s, failed: circusd does not answer" in circusd.output()
+    assert "CallError" not in circusd.output()  # no traceback
 
 
 # Its log and its output.
