@@ -46,7 +46,9 @@ FLAPPING = PluginSpec(
     "flapping",
     "circus.plugins.flapping:Flapping",
     options=(
-        OptionSpec("attempts", _COUNT, 2, doc="unexpected exits within the window that are too many"),
+        OptionSpec(
+            "attempts", "integer(min=1, max=1000)", 2, doc="unexpected exits within the window that are too many"
+        ),
         OptionSpec("window", _SECONDS, 1.0, doc="seconds in which exits are counted together"),
         OptionSpec("retry_in", _SECONDS, 7.0, doc="seconds until a watcher that was stopped is started again"),
         OptionSpec("max_retry", "integer(min=-1)", 5, doc="restarts until the watcher is given up; -1: never"),
