@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from circus.exc import ArgumentError
@@ -61,6 +62,8 @@ def option_value(key: str, word: str) -> Any:
     from circus.config.options import find
     from circus.config.schema import WATCHER
 
+    if key.startswith("hooks.") and word.startswith(("./", "../")):
+        return os.path.abspath(word)  # relative to where the user is, and not to where circusd was started
     if key == "hooks":
         return _pairs(key, word, ":", "before_start:module.function,after_stop:module.function")
     row = find(WATCHER, key)

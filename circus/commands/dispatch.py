@@ -25,7 +25,7 @@ log = logging.getLogger("circus")
 
 Reply = Callable[[bytes], None]
 
-_OF_PLUGINS = frozenset(("register", "verdict"))
+_OF_PLUGINS = frozenset(("notify", "register", "verdict"))
 """Commands that are part of what plugins do all the time, and of which events tell: the log has no line of them."""
 _NAME_LIMIT = 200
 """Most characters of a watcher's name that a client sends which the log repeats."""

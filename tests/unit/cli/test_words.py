@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,6 +62,7 @@ def test_a_line_becomes_a_request(line: str, word: str, properties: dict[str, An
         ("env", "A=b,C=d=e", {"A": "b", "C": "d=e"}),
         ("hooks", "before_start:a.b,after_stop:c.d", {"before_start": "a.b", "after_stop": "c.d"}),
         ("hooks.before_start", "a.b,true", "a.b,true"),
+        ("hooks.before_start", "./a.py:b,true", f"{Path.cwd()}/a.py:b,true"),
         ("rlimit_nofile", "100", 100),
         ("rlimit_nofile", "unlimited", None),
         ("stdout_stream.filename", "x.log", "x.log"),
