@@ -64,14 +64,14 @@ class CommandReloader(CircusPlugin):
     @hookimpl
     async def on_resync(self, snapshot: Mapping[str, Any]) -> None:
         """Learn what there is to look at."""
-        await self._learn(snapshot)
+        await (self._resume(snapshot) if self.resumed and self._targets is None else self._learn(snapshot))
 
     @hookimpl
     async def on_event(self, event: Event) -> None:
         """Notice other commands, and who is started anew anyway."""
         targets = self._targets
-        if targets is None:  # It goes on where its predecessor has ended.
-            targets = await self._resume(await self.acall("snapshot"))
+        if targets is None:  # what its predecessor has missed: how all is now comes behind it
+            return
         if event.action in ("add", "updated", "reload", "start"):
             await self._read_command(event.watcher)
         target = targets.get(event.watcher)

@@ -68,6 +68,7 @@ class Runtime:
         self.progress = Progress(briefing.progress)
         known = self.progress.seq
         self.stream = Stream(known, briefing.boot, snapshots=True) if known else Stream(snapshots=True)
+        plugin.resumed = bool(known)
         self._loop = asyncio.get_running_loop()
         self._link = plugin.link
         self._sync = f"{SYNC}{self._link.token}"

@@ -113,11 +113,6 @@ class FullStats(BaseObserver):
         self._spawned: dict[str, int] = {}
         self._alive: dict[str, set[int]] = {}
 
-    async def handle_init(self) -> None:
-        """Look at what is there: one that goes on after a crash is told only what is new."""
-        super().handle_init()
-        self.on_resync(await self.acall("snapshot"))
-
     @hookimpl
     def on_resync(self, snapshot: Mapping[str, Any]) -> None:
         """Take note of what was started while nobody told of it."""

@@ -127,7 +127,6 @@ class WatchDog(CircusPlugin):
             "graceful_timeout": options["watchers_graceful_timeout"],
         }
         self.vigil = Vigil(self.loop_rate * options["max_count"], self.loop_rate * 2)
-        self._seq = 0
         self._names: dict[str, str] = {}
         self._strangers: set[int] = set()
         self._condemned: set[int] = set()
@@ -135,10 +134,8 @@ class WatchDog(CircusPlugin):
         self._socket: socket.socket | None = None
         self._fault = ""
 
-    async def handle_init(self) -> None:
-        """Learn what is there, take the port, and begin to look."""
-        # One that goes on after a crash is told only what is new.
-        self.on_resync(await self.acall("snapshot"))
+    def handle_init(self) -> None:
+        """Take the port, and begin to look."""
         self._open()
         self.every(self.loop_rate, self.look_after)
 
@@ -152,7 +149,6 @@ class WatchDog(CircusPlugin):
     @hookimpl
     def on_resync(self, snapshot: Mapping[str, Any]) -> None:
         """Watch what is there, and nothing else."""
-        self._seq = snapshot["seq"]
         self._names = {topic_name(name): name for name in snapshot["watchers"]}
         there = {
             process["pid"]: topic_name(name)
@@ -169,8 +165,6 @@ class WatchDog(CircusPlugin):
     @hookimpl
     async def on_event(self, event: Event) -> None:
         """Watch what is started; forget what has ended."""
-        if event.seq <= self._seq:
-            return
         if event.action == "spawn":
             if event.watcher not in self._names:
                 await self._learn(event.watcher)
