@@ -147,6 +147,11 @@ def _link_times(path: str) -> Iterator[float]:
         path = os.path.dirname(path)
 
 
+def is_older(seen: Look, moment: float) -> bool:
+    """Return whether the files were put there before a moment (seconds since the epoch)."""
+    return all(state is None or state.changed <= moment - _GRANULARITY for state in seen)
+
+
 class Change:
     """Finds that files have changed, and waits until they have settled: all are there, and stay so for a look more."""
 
@@ -170,7 +175,7 @@ class Change:
 
     def accept_before(self, seen: Look, moment: float) -> None:
         """As :meth:`accept`, if the files were put there before a moment (seconds since the epoch)."""
-        if all(state is None or state.changed <= moment - _GRANULARITY for state in seen):
+        if is_older(seen, moment):
             self.accept(seen)
 
     def doubt(self, moment: float) -> None:

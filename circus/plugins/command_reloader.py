@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from circus.events import topic_name
 from circus.plugins import CircusPlugin, hookimpl
-from circus.plugins.command_files import Change, Command, command_of, look
+from circus.plugins.command_files import Change, Command, Look, command_of, is_older, look
 from circus.plugins.registration import COMMAND_RELOADER
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class CommandReloader(CircusPlugin):
         for target in list((self._targets or {}).values()):
             if target.command is not None:
                 seen = look(target.command)
-                if target.change.has_settled(seen) and await self._restart(target):
+                if target.change.has_settled(seen) and await self._restart(target, seen):
                     target.change.accept(seen)
 
     async def _learn(self, snapshot: Mapping[str, Any]) -> dict[str, Target]:
@@ -131,11 +131,14 @@ class CommandReloader(CircusPlugin):
         if command != target.command:
             target.command, target.change = command, Change(look(command) if command is not None else ())
 
-    async def _restart(self, target: Target) -> bool:
-        """Restart a watcher that runs; return whether the change is dealt with."""
-        status = (await self.acall("status", name=target.name))["status"]
-        if status not in ("active", "starting"):
-            return bool(status != "stopping")  # it may come up with the files of before
+    async def _restart(self, target: Target, seen: Look) -> bool:
+        """Restart a watcher that runs, unless somebody else has; return whether the change is dealt with."""
+        reply = await self.acall("status", name=target.name, detail=True)
+        if reply["status"] not in ("active", "starting"):
+            return bool(reply["status"] != "stopping")  # it may come up with the files of before
+        processes = reply["details"][target.name]["processes"]
+        if all(process["pid"] and is_older(seen, process["since"]) for process in processes):
+            return True
         log.info("%s is restarted: its command has changed", target.name)
         reply = await self.acall("restart", name=target.name, match="simple")
         if reply["status"] == "error":

@@ -287,6 +287,11 @@ RIGHT: dict[str, Any] = {
     "options": {},
     "signum": 0,
     "pid": 1,
+    "action": "deployed",
+    "plugin": "plugin:p",
+    "sync": "0" * 32,
+    "gate": 1,
+    "allow": True,
 }
 
 
