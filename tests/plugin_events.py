@@ -65,7 +65,8 @@ class Record:
     @property
     def last(self) -> int:
         """The number that was reached."""
-        return int(self.lines[-1][1 if self.lines[-1][0] == "resync" else 0]) if self.lines else 0
+        lines = self.lines
+        return int(lines[-1][1 if lines[-1][0] == "resync" else 0]) if lines else 0
 
     def wait_for(self, seq: int, deadline: float = DEADLINE) -> None:
         """Wait until the event with that number has been heard of, or a snapshot that covers it."""
