@@ -18,7 +18,11 @@ IN_VENV = PATH="$(abspath $(VENV))/bin:$$PATH"
 CIRCUS_PEER_VENV ?= .bench/circus-0.19.0
 
 # Commands that the tests use, and the Debian packages that have them.
-TOOLS = ps=procps redis-server=redis-server setpriv=util-linux tmux=tmux
+TOOLS = openssl=openssl prometheus=prometheus ps=procps redis-server=redis-server setpriv=util-linux tmux=tmux
+
+# Distributions of their own, and the files that what is installed of them comes from.
+CONTRIB = $(patsubst %/pyproject.toml,%,$(wildcard contrib_plugins/*/pyproject.toml))
+CONTRIB_FILES = $(wildcard $(CONTRIB:=/pyproject.toml) $(CONTRIB:=/README.md) $(CONTRIB:=/circus_*/*.py))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -27,7 +31,7 @@ TOOLS = ps=procps redis-server=redis-server setpriv=util-linux tmux=tmux
 run: $(VENV)/.with-ssh,yaml ## start circusd on examples/quickstart.ini (Ctrl-C ends it)
 	@$(IN_VENV) exec circusd examples/quickstart.ini
 
-test: $(VENV)/.with-test $(CIRCUS_PEER_VENV)/bin/circusd ## run all tests, in parallel
+test: $(VENV)/.with-test $(VENV)/.contrib $(CIRCUS_PEER_VENV)/bin/circusd ## run all tests, in parallel
 	@tools/need $(TOOLS)
 	@$(IN_VENV) CIRCUS_PEER_VENV="$(abspath $(CIRCUS_PEER_VENV))" pytest -n $(JOBS) $(PYTEST_ARGS)
 
@@ -60,6 +64,12 @@ $(CIRCUS_PEER_VENV)/bin/circusd:
 	@echo "Installing PyPI circus 0.19.0 into $(CIRCUS_PEER_VENV)"
 	@"$(PYTHON)" -m venv "$(CIRCUS_PEER_VENV)"
 	@"$(CIRCUS_PEER_VENV)/bin/python" -m pip install -qq --disable-pip-version-check circus==0.19.0
+
+# Installed as a user would, without a link to the sources, and anew when they change.
+$(VENV)/.contrib: $(VENV)/.with-test $(CONTRIB_FILES)
+	@echo "Installing $(notdir $(CONTRIB)) into $(VENV)"
+	@"$(VENV)/bin/python" -m pip install -qq --disable-pip-version-check $(addprefix ./,$(CONTRIB))
+	@touch "$@"
 
 # The stamp of one set of extras; what a release needs changes with these two files alone.
 $(VENV)/.with-%: setup.cfg pyproject.toml tools/venv
