@@ -94,9 +94,13 @@ def _is_tried(watcher: Watcher, wid: int) -> bool:
 
 
 def ready_until(watcher: Watcher) -> float | None:
-    """Return until when others wait for a process of it to become ready (monotonic seconds); None: for none."""
+    """Return until when others wait for a process of it to become ready (monotonic seconds); None: for none.
+
+    They wait for the first try of each slot: where a process has ended instead of becoming ready, the next may as well.
+    """
     timeout = watcher.settings.ready_timeout or float("inf")
-    started = [process.started for process in watcher.processes.values() if process.state == states.STARTING]
+    starting = [process for process in watcher.processes.values() if process.state == states.STARTING]
+    started = [process.started for process in starting if not watcher.slots[process.wid].ended_by_itself]
     until = max(started) + timeout if started else 0.0
     return until if until > watcher.now() else None
 

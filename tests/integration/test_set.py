@@ -287,6 +287,23 @@ def test_ready_timeout(circusd: Circusd) -> None:
     assert circusd.ok("status", name="w")["status"] == "starting"
 
 
+def test_what_ends_instead_of_becoming_ready_keeps_nobody_waiting(circusd: Circusd) -> None:
+    """Not even where it lives long enough to be replaced at once each time."""
+    circusd.start(
+        """
+        [watcher:w]
+        cmd = sh -c "sleep 1.1; exit 1"
+        ready = notify
+        priority = 9
+        max_retry = -1
+
+        [watcher:later]
+        cmd = sleep 300
+        """
+    )
+    assert len(circusd.pids("later")) == 1
+
+
 def test_streams_and_hooks_are_kept(circusd: Circusd) -> None:
     one(circusd)
     change(circusd, **{"stdout_stream": {"class": "FileStream", "filename": "f"}, "stdout_stream.max_bytes": 9})
