@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from email.message import EmailMessage
 from email.utils import format_datetime, localtime, make_msgid
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiosmtplib
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 
 from circus_notify.digest import Notice, as_json, line, subject
+
+_FAREWELL: Final = 1.0
+"""Seconds that a mail server has to say goodbye."""
 
 
 class Webhook:
@@ -75,7 +79,14 @@ class Mail:
         mail["Message-ID"] = make_msgid("circus")
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content("\n".join(map(line, notices)) + "\n")
-        await aiosmtplib.send(mail, sender=self._sender, recipients=self._recipients, **self._server)
+        client = aiosmtplib.SMTP(**self._server)
+        try:
+            await client.connect()
+            await client.send_message(mail, sender=self._sender, recipients=self._recipients)
+            with contextlib.suppress(aiosmtplib.SMTPException):  # it was taken, whatever comes now
+                await client.quit(timeout=_FAREWELL)
+        finally:
+            client.close()
 
     def close(self) -> None:
         """Nothing is open between two mails."""

@@ -54,14 +54,19 @@ class Webhook:
         return told
 
     def wait_for(self, watcher: str, event: str, count: int = 1) -> dict[str, Any]:
-        """Wait until it was told of an event so often; return the last message."""
+        """Wait until it was told of an event so often; return the last message of that."""
         wait_until(lambda: self.notices().get((watcher, event), 0) >= count, f"{watcher} {event}: {self.notices()}")
-        return self.messages[-1]
+        return next(message for message in reversed(self.messages) if has(message, watcher, event))
 
     def close(self) -> None:
         self.open.set()
         self._server.shutdown()
         self._server.server_close()
+
+
+def has(message: dict[str, Any], watcher: str, event: str) -> bool:
+    """Whether a message tells of an event."""
+    return any((notice["watcher"], notice["event"]) == (watcher, event) for notice in message["notices"])
 
 
 class MailServer:
@@ -74,14 +79,24 @@ class MailServer:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
-        self._controller = Controller(
-            self,
-            hostname="127.0.0.1",
-            port=self.port,
-            tls_context=tls,
-            authenticator=self._authenticate,
-            auth_require_tls=False,
-        )
+        options = {"tls_context": tls, "authenticator": self._authenticate, "auth_require_tls": False}
+        connected: set[SMTP] = set()
+        self._connected = connected
+
+        class Connection(SMTP):
+            def connection_made(self, transport: Any) -> None:
+                connected.add(self)
+                super().connection_made(transport)
+
+            def connection_lost(self, error: Exception | None) -> None:
+                super().connection_lost(error)
+                connected.discard(self)
+
+        class Server(Controller):
+            def factory(self) -> SMTP:
+                return Connection(self.handler, **self.SMTP_kwargs)
+
+        self._controller = Server(self, hostname="127.0.0.1", port=self.port, **options)
         self._controller.start()
 
     def _authenticate(
@@ -96,4 +111,5 @@ class MailServer:
         return "250 OK"
 
     def close(self) -> None:
+        wait_until(lambda: not self._connected, "all clients have gone")
         self._controller.stop()

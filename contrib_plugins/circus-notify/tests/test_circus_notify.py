@@ -16,6 +16,8 @@ from circus.testing import Circusd, RunPlugin, wait_until
 
 from .sinks import MailServer, Webhook
 
+# Whom a test tells comes first among its arguments, and goes last: the plugin still tells when it ends.
+
 
 @pytest.fixture
 def webhook() -> Iterator[Webhook]:
@@ -45,7 +47,7 @@ def crash(circusd: Circusd, name: str) -> int:
     return pid
 
 
-def test_a_crash_is_told_and_nothing_else(circusd: Circusd, run_plugin: RunPlugin, webhook: Webhook) -> None:
+def test_a_crash_is_told_and_nothing_else(webhook: Webhook, circusd: Circusd, run_plugin: RunPlugin) -> None:
     circusd.start("[watcher:web]\ncmd = sleep 300\n[watcher:quick]\ncmd = true\nautostart = False\nrespawn = False")
     plugin = run_plugin(Notifier, url=webhook.url, delay=0, interval=0)
     circusd.ok("restart", name="web")
@@ -64,7 +66,7 @@ def test_a_crash_is_told_and_nothing_else(circusd: Circusd, run_plugin: RunPlugi
 
 
 def test_a_slow_receiver_keeps_nobody_waiting_and_gets_a_digest(
-    circusd: Circusd, run_plugin: RunPlugin, webhook: Webhook
+    webhook: Webhook, circusd: Circusd, run_plugin: RunPlugin
 ) -> None:
     circusd.start("".join(f"[watcher:w{number}]\ncmd = sleep 300\n" for number in range(10)))
     webhook.open.clear()
@@ -81,7 +83,7 @@ def test_a_slow_receiver_keeps_nobody_waiting_and_gets_a_digest(
     assert [len(message["notices"]) for message in webhook.messages] == [1, 10]
 
 
-def test_one_watcher_is_told_of_once_in_an_interval(circusd: Circusd, run_plugin: RunPlugin, webhook: Webhook) -> None:
+def test_one_watcher_is_told_of_once_in_an_interval(webhook: Webhook, circusd: Circusd, run_plugin: RunPlugin) -> None:
     circusd.start("[watcher:web]\ncmd = sleep 300\n[watcher:db]\ncmd = sleep 300")
     plugin = run_plugin(Notifier, url=webhook.url, delay=0, interval=3600)
     crash(circusd, "web")
@@ -98,7 +100,7 @@ def test_one_watcher_is_told_of_once_in_an_interval(circusd: Circusd, run_plugin
 
 
 def test_a_receiver_that_fails_gets_it_later(
-    circusd: Circusd, run_plugin: RunPlugin, webhook: Webhook, caplog: pytest.LogCaptureFixture
+    webhook: Webhook, circusd: Circusd, run_plugin: RunPlugin, caplog: pytest.LogCaptureFixture
 ) -> None:
     circusd.start("[watcher:web]\ncmd = sleep 300")
     webhook.status = 503
@@ -112,7 +114,7 @@ def test_a_receiver_that_fails_gets_it_later(
 
 
 def test_a_receiver_that_never_answers_is_given_up_for_now(
-    circusd: Circusd, run_plugin: RunPlugin, webhook: Webhook, caplog: pytest.LogCaptureFixture
+    webhook: Webhook, circusd: Circusd, run_plugin: RunPlugin, caplog: pytest.LogCaptureFixture
 ) -> None:
     circusd.start("[watcher:web]\ncmd = sleep 300")
     webhook.open.clear()
@@ -124,7 +126,7 @@ def test_a_receiver_that_never_answers_is_given_up_for_now(
     webhook.wait_for("web", "crash")
 
 
-def test_flapping_and_giving_up_are_told_by_what_circusd_runs(circusd: Circusd, webhook: Webhook) -> None:
+def test_flapping_and_giving_up_are_told_by_what_circusd_runs(webhook: Webhook, circusd: Circusd) -> None:
     circusd.start(
         f"""
         [plugin:notify]
@@ -150,7 +152,7 @@ def test_flapping_and_giving_up_are_told_by_what_circusd_runs(circusd: Circusd, 
     assert ("web", "crash") not in webhook.notices()
 
 
-def test_a_mail(circusd: Circusd, run_plugin: RunPlugin, mail_server: Callable[..., MailServer]) -> None:
+def test_a_mail(mail_server: Callable[..., MailServer], circusd: Circusd, run_plugin: RunPlugin) -> None:
     circusd.start("[watcher:web]\ncmd = sleep 300")
     server = mail_server()
     run_plugin(
@@ -175,9 +177,9 @@ def test_a_mail(circusd: Circusd, run_plugin: RunPlugin, mail_server: Callable[.
 
 @pytest.mark.parametrize("security", ["auto", "none"])
 def test_a_password_goes_unencrypted_only_where_that_is_asked_for(
+    mail_server: Callable[..., MailServer],
     circusd: Circusd,
     run_plugin: RunPlugin,
-    mail_server: Callable[..., MailServer],
     caplog: pytest.LogCaptureFixture,
     security: str,
 ) -> None:
@@ -206,9 +208,9 @@ def certificate(tmp_path: Path) -> Path:
 
 
 def test_a_password_goes_encrypted_to_a_server_that_is_known(
+    mail_server: Callable[..., MailServer],
     circusd: Circusd,
     run_plugin: RunPlugin,
-    mail_server: Callable[..., MailServer],
     certificate: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,

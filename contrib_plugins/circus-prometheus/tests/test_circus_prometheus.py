@@ -173,5 +173,6 @@ def test_a_port_that_is_taken_is_told_of(circusd: Circusd) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        circusd.start(f"[plugin:prometheus]\nport = {taken.getsockname()[1]}\n")
+        circusd.write(f"[plugin:prometheus]\nport = {taken.getsockname()[1]}\n")
+        circusd.launch()
         wait_until(lambda: "Address already in use" in circusd.output(), "the log says why")
