@@ -415,6 +415,18 @@ def test_watchers_have_their_own_modules_of_the_same_name(circusd: Circusd) -> N
         assert circusd.ok("status", name=side)["status"] == "active"
 
 
+def test_a_file_that_is_read_again_may_lead_elsewhere(circusd: Circusd) -> None:
+    for side, allowed in (("left", False), ("right", True)):
+        (circusd.folder / side).mkdir()
+        (circusd.folder / side / "moving.py").write_text(f"def hook(watcher, arbiter, hook_name): return {allowed}\n")
+    text = "[env:w]\nPYTHONPATH = {folder}/{side}\n" + watcher(before_start="moving.hook")
+    circusd.start(text.format(folder=circusd.folder, side="left"))
+    circusd.wait_for("gave_up", watcher="w")
+    circusd.write(text.format(folder=circusd.folder, side="right"))
+    circusd.ok("reloadconfig")
+    circusd.wait_for("start", watcher="w")
+
+
 def test_a_file_beside_the_configuration(circusd: Circusd, tmp_path: Path) -> None:
     circusd.program("my_hooks.py", "import my_helper\ndef allow(watcher, arbiter, hook_name): return my_helper.ALLOW\n")
     circusd.program("my_helper.py", "ALLOW = True\n")
@@ -521,6 +533,35 @@ def test_a_command_of_a_hook_goes_with_the_process_that_runs_it(hooks: Hooks) ->
     hooks.circusd.kill(runner)
     wait_until(lambda: not is_alive(pid), "the command has gone with it")
     assert Seen(hooks.circusd.wait_for_pids("plugin:hooks", 1)[0]).folder.exists()
+
+
+def test_what_runs_has_a_while_when_its_process_is_told_to_end(hooks: Hooks) -> None:
+    command = "sh -c 'echo $$ > pid; exec sleep 1000'"
+    hooks.write(
+        "short.py",
+        "import os, time\ndef hook(watcher, arbiter, hook_name):\n"
+        "    open(watcher.working_dir + '/short', 'w').close()\n    time.sleep(1)\n    return True\n",
+    )
+    hooks.start(
+        watcher(before_start=f'run_command("{command}")', working_dir="lib")
+        + watcher("short", before_start="short.hook", working_dir=str(hooks.folder))
+        + watcher("waits", before_start="wait_for_file(nowhere, timeout=1000)", working_dir="lib")
+    )
+    file = hooks.folder / "pid"
+    pid = int(wait_until(lambda: file.exists() and file.read_text()))
+    wait_until((hooks.folder / "short").exists)
+    wait_until(lambda: hooks.status("waits") == "starting")
+    (runner,) = hooks.circusd.pids("plugin:hooks")
+    begun = time.monotonic()
+    hooks.circusd.kill(runner, signal.SIGTERM)
+    reaped = hooks.circusd.wait_for("reap", watcher="plugin:hooks")
+    assert (reaped.data["exit_code"], reaped.data["process_pid"]) == (0, runner)
+    assert time.monotonic() - begun < DEADLINE
+    hooks.wait_for_status("active", "short")
+    assert "ended before it had answered" in hooks.circusd.wait_for("hook_failure", watcher="w").data["error"]
+    waited = hooks.circusd.wait_for("hook_failure", watcher="waits").data["error"]
+    assert "until the end of Circus" in waited
+    wait_until(lambda: not is_alive(pid), "the command has gone with it")
 
 
 @pytest.fixture
