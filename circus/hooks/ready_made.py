@@ -5,7 +5,7 @@ Each is called as ``function(watcher, arbiter, hook_name, *arguments, **named)``
 what the hook passes. The functions of other distributions are called in the same way.
 
 Those that wait return True, or raise with what was waited for, for how long, and why it was not there. They end early
-when the process that runs them does, and at the deadline that the watcher's ``hook_timeout`` sets.
+when the watcher is stopped or the process that runs them ends, and at the deadline that ``hook_timeout`` sets.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from typing import IO, Any, Final
 
 from circus.hooks.proxies import ArbiterProxy, WatcherProxy
-from circus.hooks.running import RUNNING
+from circus.hooks.running import RUNNING, Run
 from circus.util import describe_exit
 
 log = logging.getLogger("circus")
@@ -43,21 +44,6 @@ _NOT_FOR_CHILDREN: Final = frozenset(
 """What the runner's own environment has for the runner alone."""
 _MARK: Final = "CIRCUS_MARK"
 """By this variable circusd knows, and ends, what a process has started and left behind."""
-
-_ending = threading.Event()
-_commands: set[int] = set()
-"""Sessions of the commands that run."""
-
-
-def end_waits() -> None:
-    """End whatever waits: the process ends."""
-    _ending.set()
-
-
-def end_commands() -> None:
-    """Kill every command that still runs, and what it has started in its session."""
-    for session in list(_commands):
-        _kill_session(session)
 
 
 def wait_for_port(
@@ -141,6 +127,7 @@ def run_command(
     ``CIRCUS_HOOK_NAME``, ``CIRCUS_WATCHER_NAME``, ``CIRCUS_PID``, ``CIRCUS_EXIT_CODE`` …; and ``CIRCUSCTL_ENDPOINT``,
     so that circusctl finds this daemon. An exit code other than 0 is an error.
     """
+    run = RUNNING.get(None) or Run(watcher.name, hook_name)
     options = watcher.options()
     passed = {"hook_name": hook_name, "watcher_name": watcher.name, **kwargs}
     env = _environment(options)
@@ -162,11 +149,10 @@ def run_command(
         )
     except (OSError, ValueError) as error:
         raise RuntimeError(f"the command {cmd!r} cannot be run: {error}") from None
-    about = str(RUNNING.get(f"{hook_name} of {watcher.name}"))
-    reader = threading.Thread(target=_log_output, args=(child.stdout, about), daemon=True)
+    reader = threading.Thread(target=_log_output, args=(child.stdout, str(run)), daemon=True)
     reader.start()
     try:
-        code = _exit_code(child, cmd, limit)
+        code = _exit_code(child, cmd, limit, run)
     finally:
         # What it has left behind may hold the pipe for ever.
         reader.join(1.0)
@@ -182,7 +168,8 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def _wait_for(what: str, timeout: str, attempt: Callable[[float], None]) -> bool:
-    limit = _until_deadline(_seconds(timeout))
+    run = RUNNING.get(None) or Run("a watcher", "a hook")
+    limit = _until_deadline(_seconds(timeout), run)
     begun = time.monotonic()
     while True:
         left = begun + limit - time.monotonic()
@@ -194,22 +181,21 @@ def _wait_for(what: str, timeout: str, attempt: Callable[[float], None]) -> bool
         left = begun + limit - time.monotonic()
         if left <= 0:
             raise TimeoutError(f"waited {limit:.3g} s for {what}; the last error: {last}")
-        if _ending.wait(min(PAUSE, left)):
-            raise InterruptedError(f"waited for {what} until the end of Circus; the last error: {last}")
+        if run.unwanted.wait(min(PAUSE, left)):
+            raise InterruptedError(f"waited for {what} until nobody wanted it any more; the last error: {last}")
 
 
-def _exit_code(child: subprocess.Popen[bytes], cmd: str, limit: float) -> int:
-    limit = _until_deadline(limit)
-    _commands.add(child.pid)
+def _exit_code(child: subprocess.Popen[bytes], cmd: str, limit: float, run: Run) -> int:
+    limit = _until_deadline(limit, run)
     try:
-        return child.wait(None if limit == math.inf else limit)
+        with run.aborted_by(partial(_kill_session, child.pid)):
+            return child.wait(None if limit == math.inf else limit)
     except subprocess.TimeoutExpired:
         raise TimeoutError(f"the command {cmd!r} had not ended after {limit:.3g} s and was killed") from None
     finally:
         if child.returncode is None:
             _kill_session(child.pid)
             child.wait()
-        _commands.discard(child.pid)
 
 
 def _kill_session(session: int) -> None:
@@ -256,7 +242,6 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _until_deadline(limit: float) -> float:
+def _until_deadline(limit: float, run: Run) -> float:
     """The time limit, or what is left of the hook's if that is less."""
-    run = RUNNING.get(None)
-    return limit if run is None or run.deadline is None else max(0.0, min(limit, run.deadline - time.time()))
+    return limit if run.deadline is None else max(0.0, min(limit, run.deadline - time.time()))

@@ -17,7 +17,6 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, ClassVar, Final
 
 from circus.events import Event, topic_name
-from circus.hooks import ready_made
 from circus.hooks.loading import Loaded, Loader
 from circus.hooks.proxies import ArbiterProxy, WatcherProxy
 from circus.hooks.running import RUNNING, Printed, Run
@@ -36,6 +35,8 @@ GRACE: Final = 5.0
 
 PATIENCE: Final = 2.0
 """Seconds for which a gate waits for the events before it, which may have changed what is to be run."""
+
+OF_A_START: Final = frozenset(("before_start", "after_start", "before_spawn", "after_spawn"))
 
 _COMMON: Final = ("self", "watcher", "arbiter", "hook_name")
 ARGUMENTS: Final = {
@@ -62,7 +63,7 @@ class HookRunner(CircusPlugin):
         self._options: dict[str, Json] = {}
         self._changes = 0
         self._lanes: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._under_way: set[asyncio.Task[Any]] = set()
+        self._under_way: dict[asyncio.Task[Any], Run] = {}
         self._seq = 0
         self._behind: list[tuple[int, asyncio.Future[None]]] = []
 
@@ -75,10 +76,12 @@ class HookRunner(CircusPlugin):
 
     async def handle_stop(self) -> None:
         """Let what runs come to its end, and be answered."""
-        ready_made.end_waits()
+        for run in self._under_way.values():
+            run.unwanted.set()
         if self._under_way:
-            await asyncio.wait(self._under_way, timeout=GRACE)
-        ready_made.end_commands()
+            await asyncio.wait(list(self._under_way), timeout=GRACE)
+        for run in self._under_way.values():
+            run.abort()
 
     @hookimpl
     def on_event(self, event: Event) -> None:
@@ -92,6 +95,7 @@ class HookRunner(CircusPlugin):
         elif event.action in ("add", "remove", "stop"):
             # A watcher that the file changes is stopped first.
             self._forget_options(event.watcher)
+            self._abort_start(event.watcher)
             if event.action == "remove":
                 self._loader.forget(event.watcher)
                 self._lanes.pop(event.watcher, None)
@@ -108,9 +112,11 @@ class HookRunner(CircusPlugin):
         """Run the function that a gate names; return whether it allows, its error, and what it adds."""
         task = asyncio.current_task()
         assert task is not None
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
         run = Run(gate["watcher"], gate["hook"], gate.get("deadline"))
+        if run.hook == "before_start":
+            self._abort_start(topic_name(run.watcher))  # this is another start
+        self._under_way[task] = run
+        task.add_done_callback(self._under_way.pop)
         RUNNING.set(run)
         try:
             await self._reached(gate.get("seq", 0))
@@ -179,6 +185,12 @@ class HookRunner(CircusPlugin):
             if changes == self._changes:  # else they may be those from before the change
                 self._options[key] = options
         return options
+
+    def _abort_start(self, key: str) -> None:
+        """End what still runs for a start of a watcher that is not wanted any more."""
+        for run in self._under_way.values():
+            if run.hook in OF_A_START and topic_name(run.watcher) == key:
+                run.abort()
 
     def _forget_options(self, key: str) -> None:
         self._options.pop(key, None)

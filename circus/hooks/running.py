@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
+import threading
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Final
 
@@ -20,7 +23,11 @@ class Run:
         self.watcher = watcher
         self.hook = hook
         self.deadline = deadline
+        self.unwanted = threading.Event()
+        """Set when nobody wants its result any more, so that what only waits may stop waiting."""
         self._printed = ""
+        self._aborted = False
+        self._at_abort: set[Callable[[], None]] = set()
 
     def __str__(self) -> str:
         return f"{self.hook} of {self.watcher}"
@@ -34,6 +41,24 @@ class Run:
         for line in lines:
             if line.strip():
                 log.info("%s: %s", self, line.rstrip())
+
+    @contextlib.contextmanager
+    def aborted_by(self, act: Callable[[], None]) -> Iterator[None]:
+        """Have ``act`` called, from any thread and perhaps twice, if the run is aborted meanwhile or was before."""
+        self._at_abort.add(act)
+        if self._aborted:
+            act()
+        try:
+            yield
+        finally:
+            self._at_abort.discard(act)
+
+    def abort(self) -> None:
+        """End what can be ended of it."""
+        self._aborted = True
+        self.unwanted.set()
+        for act in list(self._at_abort):
+            act()
 
     def end(self) -> None:
         """Log what was printed without an end of line."""

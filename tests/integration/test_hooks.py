@@ -535,6 +535,28 @@ def test_a_command_of_a_hook_goes_with_the_process_that_runs_it(hooks: Hooks) ->
     assert Seen(hooks.circusd.wait_for_pids("plugin:hooks", 1)[0]).folder.exists()
 
 
+def test_a_stop_and_another_start_end_what_ran_for_the_start(hooks: Hooks) -> None:
+    circusd = hooks.circusd
+    command = "sh -c 'echo $$ >> pids; exec sleep 1000'"
+    hooks.start(watcher(before_start=f'run_command("{command}")', working_dir="lib"))
+    file = hooks.folder / "pids"
+
+    def pids(count: int) -> list[int]:
+        wait_until(lambda: file.exists() and len(file.read_text().splitlines()) == count, f"{count} were run")
+        return [int(line) for line in file.read_text().splitlines()]
+
+    (first,) = pids(1)
+    circusd.ok("stop", name="w")
+    wait_until(lambda: not is_alive(first), "the first has gone with the stop")
+    circusd.call("start", name="w")
+    second = pids(2)[-1]
+    circusd.call("restart", name="w")
+    third = pids(3)[-1]
+    wait_until(lambda: not is_alive(second), "the second has gone with the restart")
+    assert is_alive(third)
+    assert hooks.status() == "starting"
+
+
 def test_what_runs_has_a_while_when_its_process_is_told_to_end(hooks: Hooks) -> None:
     command = "sh -c 'echo $$ > pid; exec sleep 1000'"
     hooks.write(
@@ -560,7 +582,7 @@ def test_what_runs_has_a_while_when_its_process_is_told_to_end(hooks: Hooks) -> 
     hooks.wait_for_status("active", "short")
     assert "ended before it had answered" in hooks.circusd.wait_for("hook_failure", watcher="w").data["error"]
     waited = hooks.circusd.wait_for("hook_failure", watcher="waits").data["error"]
-    assert "until the end of Circus" in waited
+    assert "until nobody wanted it any more" in waited
     wait_until(lambda: not is_alive(pid), "the command has gone with it")
 
 

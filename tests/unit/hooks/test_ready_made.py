@@ -49,11 +49,13 @@ def watcher(tmp_path: Path) -> Any:
     return Watcher(tmp_path)
 
 
-@pytest.fixture(autouse=True)
-def not_ending() -> Iterator[None]:
-    ready_made._ending.clear()
-    yield
-    ready_made._ending.clear()
+@pytest.fixture
+def run() -> Iterator[Run]:
+    """What the functions of the test take for the run that they belong to."""
+    made = Run("web", "before_start")
+    token = RUNNING.set(made)
+    yield made
+    RUNNING.reset(token)
 
 
 @pytest.fixture
@@ -196,16 +198,20 @@ def test_a_file_that_does_not_come_is_told(watcher: Any, tmp_path: Path) -> None
         wait_for_file(watcher, ARBITER, "before_start", "ready", timeout="0.2")
 
 
-def test_waiting_ends_with_the_process_and_at_the_hooks_deadline(watcher: Any) -> None:
-    token = RUNNING.set(Run("web", "before_start", time.time() + 0.2))
-    try:
-        with pytest.raises(TimeoutError, match=r"waited 0\.\d+ s"):
-            wait_for_file(watcher, ARBITER, "before_start", "ready", timeout="1000")
-    finally:
-        RUNNING.reset(token)
-    later(ready_made.end_waits)
-    with pytest.raises(InterruptedError, match="until the end of Circus"):
+def test_waiting_ends_when_nobody_wants_it_and_at_the_hooks_deadline(watcher: Any, run: Run) -> None:
+    run.deadline = time.time() + 0.2
+    with pytest.raises(TimeoutError, match=r"waited 0\.\d+ s"):
         wait_for_file(watcher, ARBITER, "before_start", "ready", timeout="1000")
+    run.deadline = None
+    later(run.abort)
+    with pytest.raises(InterruptedError, match="until nobody wanted it any more"):
+        wait_for_file(watcher, ARBITER, "before_start", "ready", timeout="1000")
+
+
+def test_a_command_that_nobody_wants_any_more_when_it_begins_is_killed(watcher: Any, run: Run) -> None:
+    run.abort()
+    with pytest.raises(RuntimeError, match="was killed by SIGKILL"):
+        run_command(watcher, ARBITER, "before_start", "sleep 1000")
 
 
 # Commands.
@@ -274,12 +280,12 @@ def test_a_command_whose_time_is_up_is_killed(watcher: Any) -> None:
         run_command(watcher, ARBITER, "before_start", "sleep 1000", timeout="0.2")
 
 
-def test_a_command_is_killed_with_its_session_when_the_process_ends(watcher: Any, tmp_path: Path) -> None:
+def test_a_command_is_killed_with_its_session_when_nobody_wants_it(watcher: Any, tmp_path: Path, run: Run) -> None:
     files = [tmp_path / "leader", tmp_path / "child"]
 
     def end() -> None:
         wait_until(lambda: all(file.exists() and file.read_text() for file in files))
-        ready_made.end_commands()
+        run.abort()
 
     threading.Thread(target=end).start()
     with pytest.raises(RuntimeError, match="was killed by SIGKILL"):
