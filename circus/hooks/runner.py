@@ -76,6 +76,7 @@ class HookRunner(CircusPlugin):
 
     async def handle_stop(self) -> None:
         """Let what runs come to its end, and be answered."""
+        self._reach(sys.maxsize)  # nothing more will be heard
         for run in self._under_way.values():
             run.unwanted.set()
         if self._under_way:

@@ -36,6 +36,9 @@ SILENCE: Final = 5.0
 
 RETRY: Final = 1.0
 
+LAST_WORD: Final = 1.0
+"""Seconds within which circusd tells what it has published until the end; else the plugin ends without that."""
+
 
 def run(briefing: Briefing) -> int:
     """Run a plugin until it is told to end; return the status with which its process should exit.
@@ -106,12 +109,24 @@ class Runtime:
             for task in (*tasks, *self.plugin._tasks):
                 task.cancel()
             # What it was asked already it may answer still, as long as it is subscribed.
+            await self._hear_the_last()
             self.gatekeeper.pause()
             await self._call("handle_stop", self.plugin.handle_stop)
             self.gatekeeper.close()
             subscription.close()
             self._link.close()
         return status
+
+    async def _hear_the_last(self) -> None:
+        """Take on the gates that circusd has opened already, though their events are still on their way."""
+        if self.stream.seq is None:
+            return
+        try:
+            async with asyncio.timeout(LAST_WORD):
+                self._extend(self.stream.answer(await self._link.acall("events", {"since": self.stream.seq})))
+        except (CallError, TimeoutError) as error:
+            log.debug("what was published last is not known: %s", error)
+        await asyncio.sleep(0)  # each of them begins
 
     def end(self, status: int = 0) -> None:
         """End it soon."""
