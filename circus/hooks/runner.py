@@ -120,8 +120,9 @@ class HookRunner(CircusPlugin):
         task.add_done_callback(self._under_way.pop)
         RUNNING.set(run)
         try:
-            await self._reached(gate.get("seq", 0))
+            # In line first: those that are told of events one by one would otherwise pass each other.
             async with self._turn_of(gate):
+                await self._reached(gate.get("seq", 0))
                 return await self._run(gate)
         except BaseException as error:
             # A function may raise anything, sys.exit() and the CancelledError of a task of its own included.

@@ -106,3 +106,17 @@ def test_functions_that_nobody_waits_for_keep_their_order_and_come_before_the_la
     calls = sys.modules["runner_functions"].CALLS
     expected = [(hook, pid) for pid in range(50) for hook in ("before_reap", "after_reap")]
     assert calls == [*expected, ("after_stop", None)]
+
+
+def test_they_keep_it_whatever_has_been_heard(runner: HookRunner) -> None:
+    async def play() -> None:
+        runner.on_event(heard("spawn", 1))
+        early = asyncio.create_task(runner.gate(gate("after_reap", waits=False, process_pid=1, seq=2)))
+        await asyncio.sleep(0)
+        runner.on_event(heard("gate", 2))
+        runner.on_event(heard("gate", 3))
+        await runner.gate(gate("after_stop", seq=3))
+        await early
+
+    asyncio.run(play())
+    assert sys.modules["runner_functions"].CALLS == [("after_reap", 1), ("after_stop", None)]
