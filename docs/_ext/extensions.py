@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 import pkgutil
 import re
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from tables import Generated, default_text, plain, type_text
 
+import circus.testing
 from circus import kinds
 from circus.hooks import HookSpec, OptionSpec, PluginSpec, ready
 from circus.hooks.specs import Lifecycle, Registration
@@ -117,6 +119,35 @@ def specs_of(which: str) -> list[Callable[..., Any]]:
     return [spec for spec in specs if (spec.__name__ in kinds.HOOKS) == (which == "hooks")]
 
 
+def testing_lines(name: str) -> Iterator[str]:
+    """A function or class of circus.testing, with the public methods of the class."""
+    found = getattr(circus.testing, name)
+    is_class = inspect.isclass(found)
+    yield f".. py:{'class' if is_class else 'function'}:: {name}{'' if is_class else _shown(found)}"
+    yield ""
+    yield from indented(prose(found))
+    yield ""
+    for member_name, member in vars(found).items() if is_class else ():
+        if not member_name.startswith("_") or member_name in ("__call__", "__iter__"):
+            is_property = isinstance(member, property)
+            kind = "property" if is_property else "method"
+            yield f"   .. py:{kind}:: {member_name}{'' if is_property else _shown(member)}"
+            yield ""
+            yield from indented(indented(prose(member)))
+            yield ""
+
+
+def _shown(function: Callable[..., Any]) -> str:
+    """The arguments of a function, without their types."""
+    bare = []
+    for parameter in inspect.signature(function).parameters.values():
+        default = parameter.default
+        shown = _Bare(f"signal.{default.name}") if isinstance(default, signal.Signals) else default
+        if parameter.name != "self":
+            bare.append(parameter.replace(annotation=inspect.Parameter.empty, default=shown))
+    return str(inspect.Signature(bare))
+
+
 class Plugins(Generated):
     def source(self) -> Iterator[str]:
         return plugin_lines()
@@ -139,6 +170,13 @@ class Specs(Generated):
         return spec_lines(specs_of(self.arguments[0]))
 
 
+class Testing(Generated):
+    required_arguments = 1
+
+    def source(self) -> Iterator[str]:
+        return testing_lines(self.arguments[0])
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_object_type("circusplugin", "circusplugin", "pair: %s; plugin", objname="plugin")
     app.add_object_type("readyhook", "readyhook", "pair: %s; hook", objname="hook")
@@ -147,4 +185,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("circus-watcher-options", WatcherOptions)
     app.add_directive("circus-hooks", Hooks)
     app.add_directive("circus-specs", Specs)
+    app.add_directive("circus-testing", Testing)
     return {"parallel_read_safe": True}

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import circus
-from circus import events
+from circus import events, testing
 from circus.commands import lookup, names
 from circus.config import load
 from circus.config.schema import OPTIONS
@@ -92,6 +92,14 @@ def test_every_spec_has_an_example() -> None:
     specs = [spec for owner in (Registration, Lifecycle) for name, spec in vars(owner).items() if name[0] != "_"]
     assert {spec.__name__ for spec in specs} > {*HOOKS, "on_event", "circus_register_plugins"}
     assert all("Example::\n\n    @hookimpl\n" in inspect.cleandoc(spec.__doc__ or "") for spec in specs)
+
+
+def test_what_authors_test_with_is_described() -> None:
+    page = (ROOT / "docs" / "howto" / "test-a-plugin.rst").read_text()
+    described = set(re.findall(r"^.. circus-testing:: (\w+)$", page, re.MULTILINE))
+    assert described == {*testing.__all__} - {"DEADLINE"}
+    members = [vars(getattr(testing, name)).items() for name in described if inspect.isclass(getattr(testing, name))]
+    assert not [name for found in members for name, member in found if name[0] != "_" and not inspect.getdoc(member)]
 
 
 @pytest.mark.parametrize("script", ["circusd", "circusctl", "circus-plugin"])

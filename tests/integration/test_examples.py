@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
+import subprocess
+import sys
+import tomllib
 import urllib.request
 from pathlib import Path
 
@@ -43,6 +47,30 @@ def test_example_runs_and_ends(circusd: Circusd, example: Path) -> None:
     assert circusd.process is not None
     assert circusd.process.wait(DEADLINE) == 0, circusd.output()
     assert not circusd.descendants()
+
+
+def test_the_example_of_a_distribution_passes_its_own_tests(tmp_path: Path) -> None:
+    """It is laid out as an installer would, and tested from outside of this project."""
+    project = tomllib.loads((ROOT / "examples/plugin/pyproject.toml").read_text())["project"]
+    site = tmp_path / "site"
+    shutil.copytree(ROOT / "examples/plugin/circus_chronicle", site / "circus_chronicle")
+    shutil.copytree(ROOT / "examples/plugin/tests", tmp_path / "tests")
+    metadata = site / f"circus_chronicle-{project['version']}.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: circus-chronicle\nVersion: {project['version']}\n"
+    )
+    entry_points = [f"{name} = {value}" for name, value in project["entry-points"]["circus"].items()]
+    (metadata / "entry_points.txt").write_text("\n".join(["[circus]", *entry_points]))
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        timeout=55,
+    )
+    assert (run.returncode, "5 passed" in run.stdout) == (0, True), run.stdout + run.stderr
 
 
 def test_quickstart_does_what_its_comments_say(circusd: Circusd) -> None:

@@ -1,0 +1,1 @@
+"""Writes what happens into circusd's log, and lets some watchers not start on Friday afternoons."""
