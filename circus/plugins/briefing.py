@@ -9,8 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 PROGRESS_SIZE: Final = 16
-"""Bytes of the memory that outlives a plugin's process: the number of the last event that it has finished, and eight
-that are kept for later."""
+"""Bytes of the memory that outlives a plugin's process: the number of the last event that it has finished, and that of
+the event that it is at, with how many processes have been at it."""
+
+MOST_ENDS: Final = 2
+"""Processes that may end in the same event: the next one passes it over, or it would end in it as well."""
+
+_ENDS_BITS: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +53,7 @@ def read_briefing(descriptor: int) -> Briefing:
 
 
 class Progress:
-    """The number of the last event that a plugin has finished, 0 for none, where its successor finds it.
-
-    Without a descriptor nobody does.
-    """
+    """How far a plugin has come in the events, where its successor finds it. Without a descriptor nobody does."""
 
     def __init__(self, descriptor: int | None) -> None:
         memory = mmap.mmap(-1, PROGRESS_SIZE) if descriptor is None else mmap.mmap(descriptor, PROGRESS_SIZE)
@@ -60,9 +62,21 @@ class Progress:
 
     @property
     def seq(self) -> int:
-        """The number; it may be set."""
+        """The number of the last event that is finished, 0 for none; to set it finishes the one that was begun."""
         return self._numbers[0]
 
     @seq.setter
     def seq(self, value: int) -> None:
         self._numbers[0] = value
+        self._numbers[1] = 0
+
+    def begin(self, seq: int) -> int:
+        """Take note that an event is about to be handled; return how many processes have ended while they did so."""
+        at, ends = self._numbers[1] >> _ENDS_BITS, self._numbers[1] % (1 << _ENDS_BITS)
+        ends = ends if at == seq else 0
+        self._numbers[1] = seq << _ENDS_BITS | min(ends + 1, (1 << _ENDS_BITS) - 1)
+        return ends
+
+    def leave(self) -> None:
+        """Take note that this process ends because it was told to, and not through the event that it is at."""
+        self._numbers[1] = 0

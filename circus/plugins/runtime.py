@@ -13,7 +13,7 @@ from circus.consumer import SYNC, Delivery, Snapshot, Stream
 from circus.events import Event
 from circus.exc import CallError
 from circus.plugins.base import CircusPlugin, finished
-from circus.plugins.briefing import Briefing, Progress
+from circus.plugins.briefing import MOST_ENDS, Briefing, Progress
 from circus.plugins.gatekeeping import Gatekeeper
 from circus.plugins.lifeline import follow_into_death, say_ready
 from circus.plugins.loading import PluginError, load_factory, make_plugin, one_line
@@ -105,6 +105,7 @@ class Runtime:
             task.add_done_callback(self._on_end)
         try:
             status = await self._ending
+            self.progress.leave()
         finally:
             for task in (*tasks, *self.plugin._tasks):
                 task.cancel()
@@ -225,11 +226,19 @@ class Runtime:
             self.progress.seq = delivery.seq
             self._has("snapshot")
         elif isinstance(delivery, Event):
-            await self._call(f"on_event, told of {delivery.topic} ({delivery.seq}),", self.hooked.on_event, delivery)
-            if self._hears_bytes:
-                data = [delivery.topic.encode(), encode(delivery.data)]
-                await self._call("handle_recv", self.plugin.handle_recv, data)
+            await self._tell(delivery)
             self.progress.seq = delivery.seq
+
+    async def _tell(self, event: Event) -> None:
+        ends = self.progress.begin(event.seq)
+        if ends >= MOST_ENDS:
+            log.error(
+                "%s (%d) is passed over: %d processes have ended while they handled it", event.topic, event.seq, ends
+            )
+            return
+        await self._call(f"on_event, told of {event.topic} ({event.seq}),", self.hooked.on_event, event)
+        if self._hears_bytes:
+            await self._call("handle_recv", self.plugin.handle_recv, [event.topic.encode(), encode(event.data)])
 
     async def _call(self, what: str, function: Callable[..., Awaitable[Any] | Any], *arguments: Any) -> bool:
         """Call what the plugin's author wrote; return whether it ended without an error."""

@@ -96,6 +96,62 @@ def test_a_plugin_that_is_killed_in_a_storm_has_heard_of_everything(circusd: Cir
     assert len(lives) > 1, "several processes have written it"
 
 
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), signal.SIGSEGV)", "os._exit(3)", "sys.exit(4)"])
+def test_an_event_in_which_two_processes_have_ended_is_passed_over(circusd: Circusd, end: str) -> None:
+    section = recorder_section(circusd, more="backoff_max = 0.1")
+    code = f"""
+import sys
+
+class Recorder(Recorder):
+    @hookimpl
+    def on_event(self, event):
+        self.write(event.seq, event.topic, os.getpid())
+        if event.action == "deadly":
+            {end}
+"""
+    (circusd.folder / "recorder.py").write_text(RECORDER + code)
+    circusd.start(SLEEP + section)
+    heard = record(circusd)
+    wait_until(lambda: heard.resyncs, "it has begun")
+    deadly = circusd.ok("notify", name="w", action="deadly")["seq"]
+    heard.wait_for(circusd.ok("notify", name="w", action="harmless")["seq"])
+    assert heard.events.count(deadly) == 2
+    assert heard.until(heard.last) == sorted(heard.events), "in order, each of the others once"
+    assert len(heard.events) == len(set(heard.events)) + 1
+    passed = (
+        f"plugin:recorder: watcher.w.deadly ({deadly}) is passed over: 2 processes have ended while they handled it"
+    )
+    assert passed in circusd.output()
+
+
+def test_whoever_is_told_to_end_was_not_ended_by_the_event(circusd: Circusd) -> None:
+    section = recorder_section(circusd)
+    code = """
+import asyncio
+
+class Recorder(Recorder):
+    @hookimpl
+    async def on_event(self, event):
+        self.write(event.seq, event.topic, os.getpid())
+        if event.action == "long" and not os.path.exists(self.config["file"] + ".go"):
+            await asyncio.sleep(1000)
+"""
+    (circusd.folder / "recorder.py").write_text(RECORDER + code)
+    circusd.start(SLEEP + section)
+    heard = record(circusd)
+    wait_until(lambda: heard.resyncs, "it has begun")
+    long = circusd.ok("notify", name="w", action="long")["seq"]
+    for times in range(1, 4):
+        wait_until(lambda times=times: heard.events.count(long) == times, f"it is told of it, {times}")
+        circusd.ok("stop", name="plugin:recorder", waiting=True)
+        if times == 3:
+            (circusd.folder / "recorder.txt.go").touch()
+        circusd.ok("start", name="plugin:recorder")
+    heard.wait_for(circusd.ok("notify", name="w", action="harmless")["seq"])
+    assert heard.events.count(long) == 4
+    assert "passed over" not in circusd.output()
+
+
 def test_a_plugin_that_was_away_for_too_long_is_told_from_where_on_it_has_heard_of_everything(
     circusd: Circusd,
 ) -> None:

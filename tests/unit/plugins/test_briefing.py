@@ -49,6 +49,20 @@ def test_a_successor_finds_how_far_the_last_one_came() -> None:
     os.close(descriptor)
 
 
+def test_it_is_known_how_many_processes_have_ended_in_an_event() -> None:
+    descriptor = os.memfd_create("progress")
+    os.ftruncate(descriptor, PROGRESS_SIZE)
+    assert [Progress(descriptor).begin(7) for _ in range(300)] == [*range(256), *[255] * 44]
+    assert Progress(descriptor).begin(8) == 0, "another event"
+    Progress(descriptor).seq = 8
+    assert Progress(descriptor).begin(8) == 0, "it was finished, and comes again in another life of circusd"
+    Progress(descriptor).leave()
+    assert Progress(descriptor).begin(8) == 0, "the end was no fault of the event"
+    large = (1 << 55) + 1
+    assert [Progress(descriptor).begin(large) for _ in range(2)] == [0, 1]
+    os.close(descriptor)
+
+
 def test_without_a_descriptor_it_is_for_this_process_alone() -> None:
     progress = Progress(None)
     progress.seq = 3
