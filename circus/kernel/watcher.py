@@ -113,11 +113,11 @@ class Watcher:
     def stop(self, failure: str = "", reason: str = "") -> Intent:
         """Bring it down, with all that its processes started; ``failure``, if any, is why it has failed for good.
 
-        ``reason`` is kept if it is this stop that brings it down: what was decided before stays so.
+        Both are kept if it is this stop that brings it down: what was decided before stays so.
         """
         if failure and self.goal.up:
             deaths.give_up(self, failure, deaths.last_exit_code(self))
-        else:
+        elif not failure:
             self.goal.down(reason if self.goal.up or not reason else self.goal.reason)
             self.failure = ""
         self.unproven = None

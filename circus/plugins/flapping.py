@@ -67,12 +67,16 @@ class Flapping(CircusPlugin):
         super().__init__(*args, **config)
         self.options = FLAPPING.read(self.config)
         self.detector: Detector | None = None
+        self._learned = 0
         self._names: dict[str, str] = {}
         self._timers: dict[str, object] = {}
 
     @hookimpl
     async def on_resync(self, snapshot: Mapping[str, Any]) -> None:
         """Learn how everything is."""
+        if self.detector is not None:
+            # What was decided since that snapshot was taken is in a new one only.
+            snapshot = await self.acall("snapshot")
         await self._learn(snapshot["seq"], snapshot["watchers"])
 
     @hookimpl
@@ -81,7 +85,7 @@ class Flapping(CircusPlugin):
         # Without a snapshot it goes on where its predecessor has ended, whose memory it needs.
         detector = self.detector or await self._learn(event.seq - 1, {})
         watcher = event.watcher
-        if watcher.startswith("plugin:"):
+        if watcher.startswith("plugin:") or event.seq <= self._learned:
             return
         counts = detector.take(watcher, event.action, event.data)
         if not detector.is_held(watcher):
@@ -96,6 +100,7 @@ class Flapping(CircusPlugin):
     async def _learn(self, seq: int, watchers: Mapping[str, Any]) -> Detector:
         """Take in the events up to a number and what a snapshot says beside them; go on with waits for a retry."""
         self.detector = detector = Detector()
+        self._learned = seq
         self._names = {topic_name(name): name for name in watchers}
         async for entry in self._past(seq):
             detector.take(*split_topic(entry["topic"]), entry["data"])

@@ -76,3 +76,13 @@ def test_a_reason_is_that_of_one_watcher(circusd: Circusd) -> None:
     assert circusd.pids("w")
     assert circusd.ctl("stop", "w", "--reason", WHY, "--waiting").stdout == "ok\n"
     assert reason(circusd) == WHY
+
+
+def test_who_says_again_that_it_has_failed_changes_nothing(circusd: Circusd) -> None:
+    circusd.start(SLEEP)
+    for _ in range(2):
+        circusd.ok("stop", name="w", failure="it flaps")
+        assert reason(circusd) == "gave up: it flaps"
+    assert len(circusd.events.of("gave_up")) == 1
+    circusd.ok("stop", name="w")
+    assert reason(circusd) == "it was stopped"

@@ -181,6 +181,24 @@ def test_a_plugin_that_is_killed_goes_on_with_what_it_had_begun(circusd: Circusd
     circusd.wait_for("gave_up", watcher="w")
 
 
+def test_what_it_decides_while_it_catches_up_is_decided_once(circusd: Circusd) -> None:
+    names = [f"w{number}" for number in range(40)]
+    crashing = "".join(f"[watcher:{name}]\ncmd = sh -c 'sleep 0.3; exit 3'\nautostart = no\n" for name in names)
+    circusd.start(f"[plugin:flapping]\nwindow = 60\nmax_retry = 0\n{crashing}")
+    (plugin,) = circusd.pids("plugin:flapping")
+    os.kill(plugin, signal.SIGSTOP)
+    for name in names:
+        circusd.ok("start", name=name, waiting=False)
+    for name in names:
+        circusd.wait_for("reap", watcher=name, count=2)
+    os.kill(plugin, signal.SIGKILL)
+    for name in names:
+        circusd.wait_for("gave_up", watcher=name)
+        circusd.wait_for("stop", watcher=name)
+    wait_until(lambda: all(flaps(circusd, name) for name in names), "all have been told of")
+    assert [name for name in names if flaps(circusd, name) > 1] == []
+
+
 def test_the_last_word_ends_circusd_where_on_failure_says_so(circusd: Circusd) -> None:
     circusd.start(f"{PLUGIN}max_retry = 0\n[watcher:w]\n{CRASHING}on_failure = exit\n")
     assert circusd.process is not None
