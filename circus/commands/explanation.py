@@ -96,6 +96,10 @@ def _blockers(watcher: Watcher) -> list[dict[str, Any]]:
     if watcher.predecessor is not None:
         left = [*watcher.predecessor.processes, *watcher.predecessor.remains.pids]
         blockers += [{"pid": pid, "why": "is of the removed watcher of that name", "sigkill_in": None} for pid in left]
+        blockers += [
+            {"pid": None, "why": f"the removed watcher of that name waits for {describe(gate)}", "sigkill_in": None}
+            for gate in watcher.predecessor.gating.waiting
+        ]
     for process in watcher.processes.values():
         if process.dying and process.deadline is not None:
             what = "survives SIGKILL" if process.state == states.KILLING else "has not obeyed its stop signal yet"
@@ -117,6 +121,8 @@ def _reason(watcher: Watcher) -> str:
         return f"it waits for {describe(watcher.gating.waiting[0])}"
     if watcher.failure:
         return watcher.failure
+    if watcher.up and watcher.predecessor is not None:
+        return "the removed watcher of that name is not gone yet"
     if watcher.status() == states.WATCHER_STOPPING:
         restarting = watcher.goal.rollout == RESTART
         return "a restart brings the old processes down" if restarting else watcher.goal.reason or "it is being stopped"

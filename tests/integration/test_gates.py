@@ -498,3 +498,17 @@ def test_the_time_of_a_hook_is_the_watchers(circusd: Circusd) -> None:
         assert 0 < keeper.next("before_start")["deadline"] - begun < 5
         assert "no answer within 0.3 s" in events.wait_for("hook_failure", watcher="w").data["error"]
         wait_until(lambda: status(circusd) == "stopped", "the start is given up")
+
+
+def test_a_watcher_that_is_added_again_says_that_the_one_before_waits_for_a_hook(circusd: Circusd) -> None:
+    circusd.start(IDLE)
+    with gatekeeper(circusd, "after_stop") as keeper:
+        circusd.ok("start", name="w")
+        circusd.ok("rm", name="w", waiting=False)
+        gate = keeper.next("after_stop")
+        circusd.ok("add", name="w", cmd="sleep 300", start=True, waiting=False)
+        assert reason(circusd) == "the removed watcher of that name is not gone yet"
+        assert "waits for the hook after_stop (plugin:test)" in circusd.ok("explain", name="w")["blocked_by"][0]["why"]
+        keeper.answer(gate)
+        circusd.wait_for_pids("w", 1)
+        assert reason(circusd) == ""
