@@ -132,7 +132,7 @@ def last_exit_code(watcher: Watcher) -> int:
 
 def give_up(watcher: Watcher, reason: str, exit_code: int) -> None:
     """Stop the watcher for good; with ``on_failure = exit`` the daemon ends too, with the program's exit code."""
-    watcher.goal.down()
+    watcher.goal.down(reason)
     policy = watcher.settings.on_failure
     if policy == "ignore":
         return

@@ -512,3 +512,12 @@ def test_a_watcher_that_is_added_again_says_that_the_one_before_waits_for_a_hook
         keeper.answer(gate)
         circusd.wait_for_pids("w", 1)
         assert reason(circusd) == ""
+
+
+def test_a_refusal_that_is_no_failure_is_told_nevertheless(circusd: Circusd) -> None:
+    circusd.start(IDLE + "on_failure = ignore\n")
+    with gatekeeper(circusd, "before_start") as keeper:
+        circusd.ok("start", name="w", waiting=False)
+        keeper.expect("before_start", allow=False)
+        wait_until(lambda: status(circusd) == "stopped", "w is stopped")
+        assert reason(circusd) == "the hook before_start refused (plugin:test)"
