@@ -51,7 +51,7 @@ class Gating:
     def may_start(self) -> bool:
         """Return whether the start that is wanted was allowed; ask if nobody has yet."""
         number = self._watcher.goal.starts
-        if self.begun != number and self._may("before_start", number):
+        if not self.begun and self._may("before_start", number):
             self.begun = number
         return self.begun == number
 

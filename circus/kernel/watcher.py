@@ -145,7 +145,7 @@ class Watcher:
 
     def adopt(self, settings: WatcherSettings) -> None:
         """Take other settings when nothing runs any more: processes are ended as they were started."""
-        if self.processes or self.remains.anything:
+        if self.processes or self.remains.anything or self.gating.begun:
             self.successor = settings
         else:
             self.settings, self.successor = settings, None
@@ -274,7 +274,8 @@ class Watcher:
 
     def _begin_fresh(self, reason: str = "") -> None:
         self.unproven = None
-        self.goal.fresh(after_stop=bool(self.processes or self.remains.anything), reason=reason)
+        after_stop = bool(self.processes or self.remains.anything or self.gating.begun)
+        self.goal.fresh(after_stop=after_stop, reason=reason)
         deaths.forgive(self)
 
     def _refill(self) -> None:

@@ -521,3 +521,32 @@ def test_a_refusal_that_is_no_failure_is_told_nevertheless(circusd: Circusd) -> 
         keeper.expect("before_start", allow=False)
         wait_until(lambda: status(circusd) == "stopped", "w is stopped")
         assert reason(circusd) == "the hook before_start refused (plugin:test)"
+
+
+def test_a_start_waits_for_the_hook_after_the_stop_before_it(circusd: Circusd) -> None:
+    circusd.start(IDLE)
+    with gatekeeper(circusd, "before_start", "after_stop") as keeper:
+        circusd.ok("start", name="w", waiting=False)
+        keeper.expect("before_start")
+        circusd.wait_for_pids("w", 1)
+        circusd.ok("stop", name="w", waiting=False)
+        gate = keeper.next("after_stop")
+        circusd.ok("start", name="w", waiting=False)
+        assert "after_stop" in reason(circusd)
+        assert keeper.poll(0.2) == []
+        keeper.answer(gate)
+        keeper.expect("before_start")
+        circusd.wait_for_pids("w", 1)
+
+
+def test_a_restart_between_two_attempts_goes_through_the_hooks_of_the_stop(circusd: Circusd) -> None:
+    circusd.start("[watcher:w]\ncmd = false\nautostart = False\n")
+    with gatekeeper(circusd, "before_start", "before_stop", "after_stop") as keeper:
+        circusd.ok("start", name="w", waiting=False)
+        keeper.expect("before_start")
+        wait_until(lambda: circusd.ok("explain", name="w")["detail"] == "backoff", "w is between two attempts")
+        circusd.ok("restart", name="w", waiting=False)
+        for hook in ("before_stop", "after_stop", "before_start"):
+            gate = keeper.next(hook)
+            assert keeper.gates == [], f"{hook} is the next one"
+            keeper.answer(gate)
