@@ -24,8 +24,7 @@ UNEXISTING: Final = 2
 
 _Key = tuple[str, int]
 
-_OF_A_PROCESS = frozenset(("before_spawn", "after_spawn"))
-_OF_A_START = _OF_A_PROCESS | {"before_start", "after_start"}
+_OF_A_START = frozenset(("before_start", "after_start", "before_spawn", "after_spawn"))
 
 
 class Gating:
@@ -75,8 +74,8 @@ class Gating:
         if self._waiting:
             goal = self._watcher.goal
             for hook, subject in list(self._waiting):
-                current = hook in _OF_A_PROCESS or subject == goal.starts
-                if hook in _OF_A_START and not (goal.up and current):
+                wanted = subject <= self._watcher.count if hook == "before_spawn" else subject == goal.starts
+                if hook in _OF_A_START and not (goal.up and (wanted or hook == "after_spawn")):
                     self._leave((hook, subject))
 
     # Its processes.

@@ -550,3 +550,17 @@ def test_a_restart_between_two_attempts_goes_through_the_hooks_of_the_stop(circu
             gate = keeper.next(hook)
             assert keeper.gates == [], f"{hook} is the next one"
             keeper.answer(gate)
+
+
+def test_nobody_waits_for_the_hook_of_a_process_that_is_not_wanted_any_more(circusd: Circusd) -> None:
+    circusd.start(IDLE)
+    with gatekeeper(circusd, "before_spawn") as keeper:
+        circusd.ok("start", name="w", waiting=False)
+        keeper.expect("before_spawn")
+        circusd.wait_for_pids("w", 1)
+        circusd.ok("incr", name="w", waiting=False)
+        gate = keeper.next("before_spawn")
+        circusd.ok("decr", name="w")
+        assert reason(circusd) == ""
+        assert keeper.answer(gate, allow=False)["reason"] == f"gate {gate['gate']} is closed"
+        assert status(circusd) == "active"
