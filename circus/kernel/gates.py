@@ -26,8 +26,9 @@ log = logging.getLogger("circus")
 REJOIN: Final = 10.0
 """Seconds for which a gate waits for a gatekeeper that is being started."""
 
-MOST_TOLD: Final = 10_000
-"""Most gates that nobody waits for and that have no verdict yet; the oldest are forgotten."""
+MOST_TOLD: Final = 1000
+"""Most gates that nobody waits for and that have no verdict yet; the oldest are forgotten. The
+end of the one that was to give them closes all of them at once, which holds up everything else."""
 
 FUNCTIONS: Final = "the runner of hook functions"
 """Who is asked where a watcher names a function, whatever plugin that is."""
@@ -217,9 +218,8 @@ class Gates:
                 yield keeper
 
     def _forget_told(self) -> None:
-        oldest = next((gate for gate in self._open.values() if gate.done is None), None)
-        if oldest is not None:
-            self._close(oldest, Outcome(True, "forgotten", {}))
+        oldest = next(gate for gate in self._open.values() if gate.done is None)
+        self._close(oldest, Outcome(True, "forgotten", {}))
 
     def _expire(self, gate: Gate, error: str) -> None:
         for key in sorted(gate.pending):

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from circus.kernel.gates import MOST_TOLD
 from tests.gatekeeper import Gatekeeper
 from tests.support import Circusd, is_alive, wait_until
 
@@ -564,3 +565,13 @@ def test_nobody_waits_for_the_hook_of_a_process_that_is_not_wanted_any_more(circ
         assert reason(circusd) == ""
         assert keeper.answer(gate, allow=False)["reason"] == f"gate {gate['gate']} is closed"
         assert status(circusd) == "active"
+
+
+def test_of_gates_that_nobody_waits_for_the_oldest_are_forgotten(circusd: Circusd) -> None:
+    circusd.start("[watcher:w]\ncmd = sleep 300\n")
+    with gatekeeper(circusd, "after_signal") as keeper:
+        for _ in range(MOST_TOLD + 1):
+            circusd.ok("signal", name="w", signum="WINCH")
+        first, second = keeper.next("after_signal"), keeper.next("after_signal")
+        assert keeper.answer(first)["reason"] == f"gate {first['gate']} is closed"
+        assert keeper.answer(second)["status"] == "ok"
