@@ -37,6 +37,11 @@ class Register(Command):
                 raise MessageError(
                     f"there is no hook {hook!r}; accepted: {', '.join(HOOKS)}{nearest(str(hook), HOOKS)}"
                 )
+        if not arbiter.gates.is_connected(properties["sync"]):
+            raise MessageError(
+                "nobody is subscribed to @sync. followed by this token; subscribe, and register when the message "
+                "that this topic then has was heard"
+            )
         gates = arbiter.gates.register(
             properties["plugin"], properties["sync"], hooks, properties["watchers"], properties["functions"]
         )

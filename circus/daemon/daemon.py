@@ -22,7 +22,7 @@ from circus.daemon.systemd import notify, watchdog_interval
 from circus.endpoints import discovery, endpoint
 from circus.exc import CircusError
 from circus.kernel.arbiter import Arbiter
-from circus.kernel.publisher import Publisher
+from circus.kernel.publisher import SYNC, Publisher
 from circus.kernel.router import Router
 from circus.kernel.signals import Signals
 from circus.launch import syscalls
@@ -94,6 +94,7 @@ class Daemon:
         self.apply(settings)
         arbiter.journal.subscribe(self.publisher.publish)
         self.publisher.on_sync_lost = arbiter.gates.lost
+        arbiter.gates.is_connected = lambda sync: SYNC + sync.encode(errors="replace") in self.publisher.topics
         arbiter.gates.summon = functools.partial(self.plugins.summon, HOOK_RUNNER)
         arbiter.reloader = Reloader(arbiter, self.config, self._prepare)
         syscalls.become_subreaper()

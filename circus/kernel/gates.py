@@ -97,6 +97,8 @@ class Gates:
         """``is_expected(plugin)`` tells whether a plugin is to run."""
         self.summon: Callable[[], None] = _nobody
         """Starts what runs the functions of hooks, if that is not there."""
+        self.is_connected: Callable[[str], bool] = bool
+        """Tells whether the one with a token can be asked, which is so as long as it is subscribed."""
         self._loop = loop
         self._is_expected = is_expected
         self._numbers = itertools.count(1)

@@ -42,7 +42,8 @@ class Publisher:
         self.on_sync_lost: Callable[[str], None] | None = None
         self._loop = loop
         self._journal = journal
-        self._topics: set[bytes] = set()
+        self.topics: set[bytes] = set()
+        """What anybody is subscribed to."""
         self._ticking: asyncio.TimerHandle | None = None
         self._looking = False
         self._socket = context.socket(zmq.XPUB)
@@ -67,7 +68,7 @@ class Publisher:
         if self._socket.closed:
             return
         self._read_subscriptions()
-        if self._topics:
+        if self.topics:
             self._send(topic.encode(), encode(data))
 
     def close(self) -> None:
@@ -100,13 +101,13 @@ class Publisher:
                 return
             topic = frame[1:]
             if frame[:1] == b"\x01":
-                self._topics.add(topic)
+                self.topics.add(topic)
                 if topic.startswith(SYNC):
                     self._send(topic, b"{}")
                 if self._ticking is None and TICK.startswith(topic):
                     self._ticking = self._loop.call_later(TICK_INTERVAL, self._tick)
             elif frame[:1] == b"\x00":
-                self._topics.discard(topic)
+                self.topics.discard(topic)
                 if topic.startswith(SYNC) and self.on_sync_lost is not None:
                     # Not now: that may lead to an event, and another one may just be on its way out.
                     self._loop.call_soon(self.on_sync_lost, topic[len(SYNC) :].decode(errors="replace"))
@@ -114,7 +115,7 @@ class Publisher:
 
     def _tick(self) -> None:
         self._ticking = None
-        if any(TICK.startswith(topic) for topic in self._topics):
+        if any(TICK.startswith(topic) for topic in self.topics):
             self._ticking = self._loop.call_later(TICK_INTERVAL, self._tick)
             last = {"seq": self._journal.seq, "boot": self._journal.boot}
             self._send(TICK, encode({**last, "time": time.time(), "mono": time.monotonic()}))

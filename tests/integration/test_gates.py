@@ -575,3 +575,11 @@ def test_of_gates_that_nobody_waits_for_the_oldest_are_forgotten(circusd: Circus
         first, second = keeper.next("after_signal"), keeper.next("after_signal")
         assert keeper.answer(first)["reason"] == f"gate {first['gate']} is closed"
         assert keeper.answer(second)["status"] == "ok"
+
+
+def test_who_cannot_be_reached_is_not_registered(circusd: Circusd) -> None:
+    circusd.start(IDLE)
+    reply = circusd.call("register", plugin="plugin:test", sync="0123abc", hooks=["before_start"])
+    assert reply["status"] == "error"
+    assert "subscribe" in reply["reason"]
+    circusd.ok("start", name="w")

@@ -79,7 +79,7 @@ def test_it_is_answered_while_events_are_on_their_way_out() -> None:
 
     async def scenario(stage: Stage) -> None:
         everything = stage.subscriber("")
-        await stage.until(lambda: stage.publisher._topics)
+        await stage.until(lambda: stage.publisher.topics)
         for number in range(50):
             socket = stage.subscriber(f"@sync.{number}")
             for _ in range(20):
