@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import functools
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from circus.daemon.plugins import every_watcher
-from circus.exc import CommandFailed, SpawnError
+from circus.exc import CircusError, CommandFailed, SpawnError
 from circus.kernel.order import Operation
 from circus.kernel.watcher import Watcher
 from circus.launch.spawn import prepare
@@ -62,7 +62,7 @@ class Reloader:
 
         Raise ``ConfigError`` or ``CommandFailed``, with everything as it was before.
         """
-        async with self._lock:
+        async with self._lock, self._logged("reloadconfig"):
             new = await self._read()
             plan = self._plan(new)
             self._require_startable(new, plan)
@@ -70,7 +70,6 @@ class Reloader:
             with self._prepared(new) as change:
                 failures, overtaken = await self._apply(new, plan)
                 if failures:
-                    log.error("reloadconfig failed and is rolled back: %s", "; ".join(failures))
                     await self._roll_back(before, plan, overtaken)
                     raise CommandFailed("rolled back: " + "; ".join(failures))
                 self._take_over(new, change)
@@ -79,7 +78,7 @@ class Reloader:
 
     async def restart(self, everything: Operation) -> dict[str, Any]:
         """Stop everything, take over what the file holds now, and start everything."""
-        async with self._lock:
+        async with self._lock, self._logged("restart"):
             new = await self._read()
             plan = self._plan(new)
             with self._prepared(new) as change:
@@ -99,6 +98,15 @@ class Reloader:
             if failures:
                 raise CommandFailed("; ".join(failures))
             return {}
+
+    @contextlib.asynccontextmanager
+    async def _logged(self, what: str) -> AsyncIterator[None]:
+        """Write what fails into the log: often nobody waits for the reply."""
+        try:
+            yield
+        except CircusError as error:
+            log.error("%s failed: %s", what, "; ".join(str(error).splitlines()))
+            raise
 
     @contextlib.contextmanager
     def _prepared(self, new: Config) -> Iterator[Change]:

@@ -269,6 +269,16 @@ def test_a_new_watcher_that_cannot_start_is_rolled_back(circusd: Circusd) -> Non
     assert all_pids(circusd) == before
 
 
+def test_why_a_reload_failed_is_in_the_log_when_nobody_waits_for_it(circusd: Circusd) -> None:
+    circusd.start(AB)
+    circusd.write(f"{AB}numprocesses = many\n[watcher:c]\nuid = nobody-at-all\n")
+    circusd.ok("reloadconfig", waiting=False)
+    wait_until(lambda: "reloadconfig failed: " in circusd.output(), "it is logged")
+    assert "'many' is not a whole number" in circusd.output()
+    circusd.ok("restart", waiting=False)
+    wait_until(lambda: "restart failed: " in circusd.output(), "it is logged")
+
+
 @pytest.mark.parametrize("command", ["reloadconfig", "plan"])
 def test_what_is_known_to_fail_is_not_tried(circusd: Circusd, command: str) -> None:
     circusd.start(AB + f"[watcher:gone]\n{SLEEP}\n[watcher:idle]\n{SLEEP}\nautostart = False\n")
