@@ -16,6 +16,9 @@ from circus.hooks.registry import registry
 if TYPE_CHECKING:
     from circus.config.faults import Subject
 
+_GIVEN = ("self", "endpoint", "pubsub_endpoint", "check_delay", "ssh_server")
+"""Arguments that each plugin's constructor gets from circusd."""
+
 _NO_TEXTS: Mapping[str, str] = {}
 
 
@@ -32,6 +35,8 @@ def plugin_options(section: str, texts: Mapping[str, str] = _NO_TEXTS) -> dict[s
 
 def check_plugin(plugin: PluginSettings, subject: Subject) -> None:
     """Report a plugin that is not there, and options of it that are wrong, missing or unknown."""
+    for name in plugin.config.keys() & set(_GIVEN):
+        subject.fault(name, f"circusd gives the plugin its {name!r} itself; accepted: another name for the option")
     found = registry().find_plugin(plugin.use)
     if found is None:
         fault = path_fault(plugin.use) if is_path(plugin.use) else _no_plugin(plugin.use)

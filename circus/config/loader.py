@@ -25,7 +25,13 @@ from circus.config.schema import (
     SocketSettings,
     WatcherSettings,
 )
-from circus.config.typed import WATCHER_OPTIONS, describe_unknown_section, split_section, typed_sections
+from circus.config.typed import (
+    PLUGIN_OPTIONS,
+    WATCHER_OPTIONS,
+    describe_unknown_section,
+    split_section,
+    typed_sections,
+)
 from circus.config.variables import environment_lookup, expand, expand_environment
 from circus.exc import ConfigError
 from circus.hooks.references import in_folder
@@ -228,8 +234,8 @@ def make_plugin(name: str, options: Mapping[str, Any], texts: Mapping[str, str],
         "ready_timeout": 10.0,
     }
     given = {
-        option: value for option, value in options.items() if option not in declared and find(WATCHER_OPTIONS, option)
+        option: value for option, value in options.items() if option not in declared and find(PLUGIN_OPTIONS, option)
     }
-    settings = dataclasses.replace(_watcher(full_name, given, env), **{**process, **_fields(WATCHER_OPTIONS, given)})
+    settings = dataclasses.replace(_watcher(full_name, given, env), **{**process, **_fields(PLUGIN_OPTIONS, given)})
     config = {option: text for option, text in texts.items() if option != "use"}
     return PluginSettings(name=full_name, factory=factory, config=config, watcher=settings, **own)

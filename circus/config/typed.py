@@ -21,10 +21,13 @@ _SECTIONS = ("circus", *_NAMED)
 
 # The environment of a watcher is written in sections of its own.
 WATCHER_OPTIONS = {name: row for name, row in WATCHER.items() if name != "env"}
+# A plugin's process runs the plugin, whatever options with these names its section has: they are the plugin's.
+_WHAT_IS_RUN = ("cmd", "args", "executable", "shell", "shell_args")
+PLUGIN_OPTIONS = {name: row for name, row in WATCHER_OPTIONS.items() if name not in _WHAT_IS_RUN}
 TABLES: dict[str, dict[str, Option]] = {
     **OPTIONS,
     "watcher": WATCHER_OPTIONS,
-    "plugin": {**WATCHER_OPTIONS, **OPTIONS["plugin"]},
+    "plugin": {**PLUGIN_OPTIONS, **OPTIONS["plugin"]},
 }
 
 

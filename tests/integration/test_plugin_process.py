@@ -445,6 +445,18 @@ def test_options_of_the_watcher_stand_in_the_plugins_section(circusd: Circusd) -
 # What it does to circusd.
 
 
+def test_options_that_say_what_a_watcher_runs_are_the_plugins_own(circusd: Circusd) -> None:
+    code = """
+class Mine(CircusPlugin):
+    def handle_init(self):
+        say(self.config)
+"""
+    options = {"cmd": "rm", "args": "-x", "executable": "/bin/true", "shell": "perhaps", "shell_args": "y", "name": "n"}
+    more = "".join(f"{name} = {value}\n" for name, value in options.items())
+    circusd.start(section(circusd, code, more))
+    wait_for_words(circusd, str(options))
+
+
 def test_a_flood_of_commands_keeps_nobody_else_from_being_answered(circusd: Circusd) -> None:
     code = """
 import threading

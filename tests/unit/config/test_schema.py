@@ -116,7 +116,7 @@ def test_options_show_everything_that_was_set() -> None:
         (
             "flapping.attempts",
             "0",
-            "'flapping.attempts': 0 is out of range; accepted: a whole number of at least 1",
+            "'flapping.attempts': 0 is out of range; accepted: a whole number from 1 to 1000",
         ),
         ("flapping.attempts", None, "'flapping.attempts': None is neither text nor number nor boolean"),
         (
