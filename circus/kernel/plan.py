@@ -4,7 +4,7 @@ The rules, in the order in which they are applied:
 
 * not wanted up: end everything;
 * a slot beyond the wanted number: end it;
-* restart: end every old process, and fill slots only when all of them are gone;
+* restart: end every old process; slots are filled when that rollout is over;
 * reload: fill each slot with a new process beside the old one; when all new ones have come up, end the old ones;
 * sequential reload: end the old process of one slot at a time, and go on when its replacement has come up;
 * max_age: end what has expired;
@@ -127,12 +127,10 @@ class _Planner:
             for process in sorted(slot, key=_age)[1:keep]:
                 self.end(process, "reload")
 
-    def bring_down_old(self) -> bool:
-        """First half of a restart; return whether any old process is still there."""
+    def bring_down_old(self) -> None:
+        """First half of a restart; it is over, and no rollout any more, when the hooks of the stop are through too."""
         for process in self.old():
             self.end(process, RESTART)
-        floor = self.wanted.floor
-        return bool(self.actual.occupied) or any(process.generation < floor for process in self.actual.processes)
 
     def come_up(self) -> bool:
         """Return whether a process of the new generation has come up in each slot that is to have one."""
@@ -235,7 +233,8 @@ def make_plan(wanted: Wanted, actual: Actual, now: float) -> Plan:
         planner.end_all(STOP)
         return planner.plan()
     planner.end_surplus()
-    if wanted.rollout == RESTART and planner.bring_down_old():
+    if wanted.rollout == RESTART:
+        planner.bring_down_old()
         return planner.plan()
     if wanted.rollout == RELOAD and planner.come_up():
         for process in planner.old():

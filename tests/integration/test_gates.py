@@ -206,6 +206,20 @@ def test_a_restart_goes_through_the_hooks_of_both(circusd: Circusd) -> None:
     assert numbers == sorted(numbers)
 
 
+def test_a_restart_asks_for_the_start_when_the_stop_is_through(circusd: Circusd) -> None:
+    circusd.start(IDLE)
+    circusd.ok("start", name="w")
+    events = circusd.subscribe()
+    with gatekeeper(circusd, "after_stop", "before_start") as keeper:
+        circusd.call("restart", name="w")
+        gate = keeper.next("after_stop")
+        circusd.ok("set", name="w", options={"priority": 2}, waiting=False)  # so that it compares again
+        assert [event.data["hook"] for event in events.of("gate", watcher="w")] == ["after_stop"]
+        keeper.answer(gate)
+        keeper.expect("before_start")
+        circusd.wait_for_pids("w", 1)
+
+
 def test_hook_before_signal_that_refuses_leaves_it_to_sigkill(circusd: Circusd) -> None:
     circusd.start(IDLE + "graceful_timeout = 0.3\n")
     circusd.ok("start", name="w")

@@ -106,7 +106,8 @@ def test_restart_goes_down_before_it_goes_up() -> None:
     del old[1]
     assert steps(plan(old, floor=2, generation=2, rollout=RESTART)) == []
     assert steps(plan([], floor=2, generation=2, rollout=RESTART, occupied=[1])) == []
-    assert steps(plan([], floor=2, generation=2, rollout=RESTART)) == [(SPAWN, 1, ""), (SPAWN, 2, "")]
+    assert steps(plan([], floor=2, generation=2, rollout=RESTART)) == [], "the hooks of the stop may not be through"
+    assert steps(plan([], floor=2, generation=2)) == [(SPAWN, 1, ""), (SPAWN, 2, "")]
 
 
 def test_reload_ends_the_old_when_all_new_have_come_up() -> None:
