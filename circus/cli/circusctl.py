@@ -94,8 +94,8 @@ def _run_command(invocation: Invocation, session: Session) -> int:
     if invocation.options.get("dry_run"):
         return run(["plan", *(["--json"] if invocation.settings.get("json") else [])], session)
     plain = not invocation.settings.get("json")
-    table = plain and name == "status" and sys.stdout.isatty()
-    if table:
+    table = plain and name in ("status", "plugins") and sys.stdout.isatty()
+    if table and name == "status":
         properties["detail"] = True
     if plain and properties.get("waiting") and sys.stderr.isatty():
         from circus.cli.progress import request
@@ -115,10 +115,10 @@ def _show(invocation: Invocation, reply: Json, table: bool) -> int:
         return REFUSED if refused else DONE
     if refused:
         return _complain(f"error: {reply.get('reason')}", REFUSED)
-    if table and "details" in reply:
-        from circus.cli.render import status_table
+    if table and ("details" in reply or "plugins" in reply):
+        from circus.cli.render import plugins_table, status_table
 
-        text = status_table(reply)
+        text = status_table(reply) if "details" in reply else plugins_table(reply)
     else:
         assert invocation.command is not None
         try:

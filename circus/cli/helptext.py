@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
+from shutil import get_terminal_size
+
 from circus.cli.words import GLOBALS
 from circus.commands import LOCAL, lookup, names
 
@@ -43,13 +46,14 @@ def overview() -> str:
         "",
         "Commands:",
     ]
-    lines += [f"  {name:<14}{text}" for name, text in sorted(commands.items())]
-    lines += ["", "Options:", *_options(GLOBALS)]
-    lines += [
-        "",
+    for name, text in sorted(commands.items()):
+        lines += _fold(f"  {name:<14}", text)
+    lines += ["", "Options:", *_options(GLOBALS), ""]
+    for text in (
         "CIRCUSCTL_ENDPOINT in the environment stands for --endpoint. 'circusctl help COMMAND' says more.",
         "Exit status: 0 done; 1 no circusd reached, or no reply in time; 2 wrong usage; 3 circusd refused.",
-    ]
+    ):
+        lines += _fold("", text)
     return "\n".join(lines)
 
 
@@ -59,12 +63,13 @@ def command_help(command: Command) -> str:
     positional = [item for item in command.properties if item.positional]
     if positional:
         lines += ["", "Arguments:"]
-        lines += [f"  {item.name.upper():<22}{item.doc}{_default(item)}" for item in positional]
+        for item in positional:
+            lines += _fold(f"  {item.name.upper():<22}", f"{item.doc}{_default(item)}")
     options = command.options()
     if options:
         lines += ["", "Options:", *_options(options)]
     if command.replies:
-        lines += ["", f"Reply: {command.replies}"]
+        lines += ["", *_fold("Reply: ", command.replies)]
     return "\n".join(lines)
 
 
@@ -74,15 +79,27 @@ def summary(command: Command) -> str:
 
 
 def _documentation(command: Command) -> list[str]:
-    return [line.strip().replace("``", "") for line in (command.__doc__ or "").strip().splitlines()]
+    text = textwrap.dedent(f"{' ' * 4}{(command.__doc__ or '').strip()}").replace("``", "")
+    lines: list[str] = []
+    for paragraph in text.split("\n\n"):
+        lines += [*_fold("", paragraph), ""]
+    return lines[:-1]
 
 
 def _options(declared: Iterable[Property]) -> list[str]:
     lines = []
     for item in declared:
         flag = item.flag if item.kind == "boolean" else f"{item.flag} {item.name.upper()}"
-        lines.append(f"  {flag:<38}{item.doc}{_default(item)}")
+        lines += _fold(f"  {flag:<38}", f"{item.doc}{_default(item)}")
     return lines
+
+
+def _fold(label: str, text: str) -> list[str]:
+    """Return a label and a text beside it, in lines that a terminal has room for; 120 columns where it is none."""
+    columns = max(get_terminal_size((120, 0)).columns, len(label) + 20)
+    return textwrap.wrap(
+        text, columns, initial_indent=label, subsequent_indent=" " * len(label), break_on_hyphens=False
+    )
 
 
 def _default(item: Property) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+import textwrap
 import time
 from importlib import import_module
 from shutil import get_terminal_size
 
+from circus.commands import plugins
 from circus.commands.explain import duration
 
 TYPE_CHECKING = False
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from circus.commands.base import Json
 
 _GREEN, _YELLOW, _RED, _GREY, _BOLD = "32", "33", "31", "90", "1"
-_COLOURS = {"active": _GREEN, "starting": _YELLOW, "stopping": _YELLOW, "stopped": _GREY}
+_COLOURS = {"active": _GREEN, "starting": _YELLOW, "stopping": _YELLOW, "stopped": _GREY, "-": _GREY}
 _BAD = ("backoff", "degraded", "failed")
 _HEAD = ("NAME", "STATE", "PROCESSES", "RESTARTS", "AGE", "PIDS", "REASON")
 _SHOWN_PIDS = 4
@@ -48,28 +50,55 @@ def status_table(reply: Json, *, colour: bool | None = None, width: int | None =
     Where a line has no room in ``width`` columns (those of the terminal), fewer process ids are shown, and the reason
     stands in a line of its own.
     """
-    paint = coloured() if colour is None else colour
     columns = get_terminal_size().columns if width is None else width
     now = reply.get("time") or time.time()
     details = sorted(reply["details"].items())
     for shown in range(_SHOWN_PIDS, 0, -1):
         rows = [_HEAD, *(_row(name, detail, now, shown) for name, detail in details)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        if sum(widths[:-1]) + len(_GAP) * (len(_HEAD) - 2) <= columns:
+        if _width([row[:-1] for row in rows]) <= columns:
             break
-    reasons = any(row[-1] for row in rows[1:])
-    beside = reasons and sum(widths) + len(_GAP) * (len(_HEAD) - 1) <= columns
+    return _table(rows, columns, colour)
+
+
+def plugins_table(reply: Json, *, colour: bool | None = None, width: int | None = None) -> str:
+    """Return the table of a ``plugins`` reply, and what could not be registered.
+
+    Where there is no room in ``width`` columns (those of the terminal), what a plugin does stands in a line of its own.
+    """
+    columns = get_terminal_size().columns if width is None else width
+    rows = [plugins.HEAD, *map(plugins.cells, reply["plugins"])]
+    return "\n".join([_table(rows, columns, colour), *plugins.problem_lines(reply)])
+
+
+def _table(rows: list[tuple[str, ...]], columns: int, colour: bool | None) -> str:
+    """Lay out rows, the first of which is the head; where the last cells have no room, each is put below its row."""
+    paint = coloured() if colour is None else colour
+    widths = _widths(rows)
+    state = rows[0].index("STATE")
+    remarks = any(row[-1] for row in rows[1:])
+    beside = remarks and _width(rows) <= columns
     lines = []
     for number, row in enumerate(rows):
         shown_cells = row if beside else row[:-1]
         cells = [cell.ljust(size) for cell, size in zip(shown_cells, widths, strict=False)]
         if number:
-            cells[1] = _painted(cells[1], _colour(row[1]), paint)
+            cells[state] = _painted(cells[state], _colour(row[state]), paint)
         line = _GAP.join(cells).rstrip()
         lines.append(line if number else _painted(line, _BOLD, paint))
-        if number and row[-1] and not beside:
-            lines.append(f"{_GAP}{row[-1]}")
+        if number and not beside:
+            size = max(columns - len(_GAP), 20)
+            lines += [f"{_GAP}{part}" for part in textwrap.wrap(row[-1], size, break_on_hyphens=False)]
     return "\n".join(lines)
+
+
+def _widths(rows: list[tuple[str, ...]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*rows, strict=True)]
+
+
+def _width(rows: list[tuple[str, ...]]) -> int:
+    """The width of the longest line of a table."""
+    widths = _widths(rows)
+    return sum(widths) + len(_GAP) * (len(widths) - 1)
 
 
 def _row(name: str, detail: Json, now: float, shown_pids: int) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from circus.kernel.arbiter import Arbiter
     from circus.kernel.watcher import Watcher
 
-_HEAD = ("NAME", "KIND", "STATE", "SEQ", "LAG", "RESTARTS", "DISTRIBUTION", "WHAT IT DOES")
+HEAD = ("NAME", "KIND", "STATE", "SEQ", "LAG", "RESTARTS", "DISTRIBUTION", "WHAT IT DOES")
 _GAP = "  "
 
 
@@ -41,10 +41,10 @@ class Plugins(Command):
         return {"plugins": rows, "problems": problems()}
 
     def render(self, reply: Json) -> str:
-        rows = [_HEAD, *(_cells(row) for row in reply["plugins"])]
+        rows = [HEAD, *(cells(row) for row in reply["plugins"])]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [_GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        return "\n".join([*lines, *(f"problem: {problem}" for problem in reply["problems"])])
+        return "\n".join([*lines, *problem_lines(reply)])
 
 
 def _registered(watcher: Watcher | None, name: str) -> Registered[Any] | None:
@@ -79,7 +79,13 @@ def _running(arbiter: Arbiter, watcher: Watcher | None) -> Json:
     return {"state": watcher.status(), "seq": seq, "lag": lag, "restarts": watcher.restarts}
 
 
-def _cells(row: Json) -> tuple[str, ...]:
+def problem_lines(reply: Json) -> list[str]:
+    """Return a line for each thing that could not be registered."""
+    return [f"problem: {problem}" for problem in reply["problems"]]
+
+
+def cells(row: Json) -> tuple[str, ...]:
+    """Return the texts of a row, as under :data:`HEAD`."""
     numbers = ["-" if row.get(key) is None else str(row[key]) for key in ("state", "seq", "lag", "restarts")]
     origin = f"{row.get('distribution')} {row.get('version')}" if row.get("distribution") else "-"
     return (str(row.get("name")), str(row.get("kind")), *numbers, origin, " ".join(str(row.get("doc") or "").split()))

@@ -169,6 +169,12 @@ def test_every_command_has_help(name: str) -> None:
     assert "``" not in run.stdout
 
 
+@pytest.mark.parametrize("words", [["help"], ["help", "stop"], ["help", "register"]], ids=" ".join)
+def test_help_fits_the_terminal(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert [line for line in ctl(*words).stdout.splitlines()[1:] if len(line) > 80] == []
+
+
 def test_help_of_a_command() -> None:
     output = ctl("help", "kill").stdout
     assert output == ctl("kill", "--help").stdout
