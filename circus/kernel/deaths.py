@@ -116,11 +116,11 @@ def forgive(watcher: Watcher) -> None:
         slot.forgive()
 
 
-def refused(watcher: Watcher, reason: str) -> None:
-    """A hook does not let processes be started."""
+def refused(watcher: Watcher, reason: str, wid: int, process: Process | None) -> None:
+    """A hook lets no process be started; or not that one, where after a reload that failed another still serves."""
     if watcher.goal.rollout in (TOGETHER, SEQUENTIAL):
         fail_reload(watcher, reason)
-    elif watcher.goal.up:
+    elif watcher.goal.up and not any(other.wid == wid and other is not process for other in watcher.live()):
         give_up(watcher, reason, 1)
 
 

@@ -151,13 +151,13 @@ class Gating:
     def _closed(self, key: _Key, outcome: Outcome) -> None:
         watcher = self._watcher
         del self._waiting[key]
-        if outcome.allowed:
-            self._passed.add(key)
-        else:
-            deaths.refused(watcher, outcome.reason)
         process = watcher.processes.get(key[1]) if key[0] == "after_spawn" else None
+        if not outcome.allowed:
+            wid = process.wid if process is not None else key[1] if key[0] == "before_spawn" else 0
+            deaths.refused(watcher, outcome.reason, wid, process)
+        elif process is None:
+            self._passed.add(key)
         if process is not None:
-            self._passed.discard(key)
             process.gated = not outcome.allowed
             if process.gated:
                 ending.begin(watcher, process, "hook")

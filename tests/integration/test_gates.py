@@ -166,6 +166,19 @@ def test_hook_after_spawn_that_refuses_during_a_reload_keeps_the_old_processes(c
     assert "reload failed" in reason(circusd)
 
 
+@pytest.mark.parametrize("hook", ["before_spawn", "after_spawn"])
+def test_a_hook_that_refuses_each_new_process_of_a_reload_keeps_all_old_ones(circusd: Circusd, hook: str) -> None:
+    circusd.start("[watcher:w]\ncmd = sleep 300\nnumprocesses = 3\n")
+    old = circusd.wait_for_pids("w", 3)
+    with gatekeeper(circusd, hook) as keeper:
+        circusd.ok("reload", name="w", waiting=False)
+        for gate in [keeper.next(hook) for _ in range(3)]:
+            keeper.answer(gate, allow=False)
+        wait_until(lambda: sorted(circusd.pids("w")) == sorted(old), "the old processes alone are left")
+        assert status(circusd) == "active"
+        assert "reload failed" in reason(circusd)
+
+
 @pytest.mark.parametrize("answer", [{"allow": False}, {"allow": False, "error": "boom"}])
 def test_hook_before_stop_is_waited_for_and_its_answer_ignored(circusd: Circusd, answer: dict[str, Any]) -> None:
     circusd.start(IDLE)
