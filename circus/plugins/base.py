@@ -124,6 +124,8 @@ class CircusPlugin:
         """Send a command and return the reply, an error reply too. Until it comes, the plugin stands still.
 
         With ``waiting=True`` that may take long; else raise :class:`~circus.exc.CallError` after 5 seconds.
+        A plugin that implements hooks should have ``await self.acall`` for what waits: as long as it stands still it
+        answers at no gate, and what it waits for may be just that answer.
         """
         return self.link.call(command, props)
 
