@@ -164,7 +164,7 @@ def test_our_circusctl_changes_their_daemon(peer: PeerDaemon) -> None:
         ("explain web", 3, "error: unknown command: 'explain'\n"),
         ("events", 3, "error: unknown command: 'events'\n"),
         ("plan", 3, "error: unknown command: 'plan'\n"),
-        ("events --follow", 1, "error: circusd has no command for events: unknown command: 'events'\n"),
+        ("events --follow", 1, "error: circusd does not tell its events: unknown command: 'events'\n"),
     ],
 )
 def test_errors_of_their_daemon(peer: PeerDaemon, words: str, status: int, reason: str) -> None:
