@@ -56,7 +56,7 @@ def plugin_lines() -> Iterator[str]:
 def option_table(options: Iterable[OptionSpec]) -> Iterator[str]:
     yield ".. list-table::"
     yield "   :header-rows: 1"
-    yield "   :widths: 25 20 15 40"
+    yield "   :widths: 22 30 13 35"
     yield ""
     yield "   * - Option"
     yield "     - Value"
