@@ -127,10 +127,9 @@ class Flapping(CircusPlugin):
     async def _give_up(self, watcher: str, limits: Limits) -> bool:
         name = self._names[watcher]
         log.error("%s: flapping detected: reached max retry limit", name)
-        failure = (
-            f"flapping: {limits.attempts} unexpected exits within {limits.window:g} s, "
-            f"and {limits.max_retry} retries have not helped"
-        )
+        exits = "1 unexpected exit" if limits.attempts == 1 else f"{limits.attempts} unexpected exits"
+        retries = "1 retry has" if limits.max_retry == 1 else f"{limits.max_retry} retries have"
+        failure = f"flapping: {exits} within {limits.window:g} s, and {retries} not helped"
         if not await self._command("stop", name=name, failure=failure):
             return False
         return await self._tell(name, limits.max_retry, None, limits.max_retry)

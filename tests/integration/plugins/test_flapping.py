@@ -181,6 +181,12 @@ def test_a_plugin_that_is_killed_goes_on_with_what_it_had_begun(circusd: Circusd
     circusd.wait_for("gave_up", watcher="w")
 
 
+def test_one_exit_may_be_too_many(circusd: Circusd) -> None:
+    circusd.start(f"{PLUGIN}attempts = 1\nmax_retry = 1\n[watcher:w]\n{CRASHING}")
+    gave_up = circusd.wait_for("gave_up", watcher="w")
+    assert gave_up.data["reason"] == "flapping: 1 unexpected exit within 1 s, and 1 retry has not helped"
+
+
 def test_what_it_decides_while_it_catches_up_is_decided_once(circusd: Circusd) -> None:
     names = [f"w{number}" for number in range(40)]
     crashing = "".join(f"[watcher:{name}]\ncmd = sh -c 'sleep 0.3; exit 3'\nautostart = no\n" for name in names)
