@@ -96,7 +96,8 @@ def _from_circusd(name: str) -> Briefing:
 
 def _by_hand(options: argparse.Namespace) -> Briefing:
     return Briefing(
-        name=f"{_SUPERVISED}{options.plugin}",
+        # A name of its own: circusd would take it for the one that it runs itself, and not ask that one any more.
+        name=f"{_SUPERVISED}{options.plugin}@{os.getpid()}",
         factory=_factory(options.plugin),
         config=_config(options.config),
         endpoint=options.endpoint or default_endpoint(),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -54,6 +56,32 @@ def test_a_plugin_is_asked_and_false_refuses(circusd: Circusd) -> None:
     assert "plugin:mine: the hook before_signal of web raised RuntimeError: a defect" in circusd.output()
     (pid,) = circusd.pids("web")
     assert circusd.ok("stats", name="web", extended=True)["info"][str(pid)]["answer"] == pid + 1
+
+
+def test_the_same_plugin_by_hand_is_asked_beside_the_one_that_circusd_runs(circusd: Circusd) -> None:
+    code = """
+class Mine(CircusPlugin):
+    @hookimpl
+    def on_resync(self, snapshot):
+        say("there", os.getpid())
+
+    @hookimpl
+    def before_start(self):
+        say("asked", os.getpid())
+"""
+    section(circusd, code)
+    path = f"{circusd.folder}/mine.py:Mine"
+    circusd.start(f"{SLEEP}[plugin:{path}]\n")
+    supervised = pid_of(circusd, path)
+    wait_for_words(circusd, f"asked {supervised}")
+    command = [sys.executable, "-m", "circus.cli.plugin", "--endpoint", circusd.endpoint]
+    with subprocess.Popen([*command, "--pubsub", circusd.pubsub_endpoint, path], stderr=subprocess.DEVNULL) as by_hand:
+        wait_for_words(circusd, f"there {by_hand.pid}")
+        circusd.ok("restart", name="w")
+        assert sorted(said(circusd)[-2:]) == sorted([f"asked {supervised}", f"asked {by_hand.pid}"])
+        by_hand.terminate()
+    circusd.ok("restart", name="w")
+    assert said(circusd)[-1] == f"asked {supervised}"
 
 
 def test_one_that_takes_its_time_delays_one_watcher_and_nothing_else(circusd: Circusd) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 from typing import Any
@@ -30,7 +31,7 @@ def test_what_is_told_by_hand(ran: list[Briefing]) -> None:
     arguments += ["--config", "a:b c:::url:http://x:80/:::empty:", "--log-level", "DEBUG", "--log-output", "/tmp/log"]
     assert main([*arguments, "pkg.mod:Class"]) == 0
     (briefing,) = ran
-    assert (briefing.name, briefing.factory) == ("plugin:pkg.mod:Class", "pkg.mod:Class")
+    assert (briefing.name, briefing.factory) == (f"plugin:pkg.mod:Class@{os.getpid()}", "pkg.mod:Class")
     assert (briefing.endpoint, briefing.pubsub_endpoint, briefing.ssh_server) == ("ipc:///e", "ipc:///p", "me@there")
     assert briefing.config == {"a": "b c", "url": "http://x:80/", "empty": ""}
     assert briefing.check_delay == 2.5
@@ -42,7 +43,7 @@ def test_a_registered_name_and_defaults(ran: list[Briefing], monkeypatch) -> Non
     monkeypatch.setenv("CIRCUSCTL_ENDPOINT", "ipc:///mine")
     assert main(["statsd"]) == 0
     assert ran[0].factory == "circus.plugins.statsd:StatsdEmitter"
-    assert (ran[0].name, ran[0].endpoint, ran[0].config) == ("plugin:statsd", "ipc:///mine", {})
+    assert (ran[0].name, ran[0].endpoint, ran[0].config) == (f"plugin:statsd@{os.getpid()}", "ipc:///mine", {})
 
 
 @pytest.mark.parametrize(
