@@ -97,7 +97,7 @@ def _blockers(watcher: Watcher) -> list[dict[str, Any]]:
         left = [*watcher.predecessor.processes, *watcher.predecessor.remains.pids]
         blockers += [{"pid": pid, "why": "is of the removed watcher of that name", "sigkill_in": None} for pid in left]
         blockers += [
-            {"pid": None, "why": f"the removed watcher of that name waits for {describe(gate)}", "sigkill_in": None}
+            {"pid": None, "why": f"the removed watcher of that name, and that for {describe(gate)}", "sigkill_in": None}
             for gate in watcher.predecessor.gating.waiting
         ]
     for process in watcher.processes.values():

@@ -71,12 +71,13 @@ class Gating:
 
     def forget_start(self) -> None:
         """Leave the gates of a start that is not wanted any more."""
-        if self._waiting:
-            goal = self._watcher.goal
-            for hook, subject in list(self._waiting):
-                wanted = subject <= self._watcher.count if hook == "before_spawn" else subject == goal.starts
-                if hook in _OF_A_START and not (goal.up and (wanted or hook == "after_spawn")):
-                    self._leave((hook, subject))
+        goal, count = self._watcher.goal, self._watcher.count
+        filled = {process.wid for process in self._watcher.live()} if self._waiting and not goal.rollout else set()
+        for hook, subject in list(self._waiting):
+            slot = subject <= count and subject not in filled
+            wanted = hook == "after_spawn" or (slot if hook == "before_spawn" else subject == goal.starts)
+            if hook in _OF_A_START and not (goal.up and wanted):
+                self._leave((hook, subject))
 
     # Its processes.
 

@@ -179,6 +179,21 @@ def test_a_hook_that_refuses_each_new_process_of_a_reload_keeps_all_old_ones(cir
         assert "reload failed" in reason(circusd)
 
 
+def test_a_reload_that_failed_waits_for_no_hook_any_more(circusd: Circusd) -> None:
+    circusd.start("[watcher:w]\ncmd = sleep 300\nnumprocesses = 2\n")
+    old = circusd.wait_for_pids("w", 2)
+    with gatekeeper(circusd, "before_spawn") as keeper:
+        circusd.ok("reload", name="w", waiting=False)
+        first, second = keeper.next("before_spawn"), keeper.next("before_spawn")
+        keeper.answer(first, allow=False)
+        wait_until(lambda: "reload failed" in reason(circusd), "the reload has failed")
+        assert keeper.answer(second)["reason"] == f"gate {second['gate']} is closed"
+        for pid in old:
+            os.kill(pid, signal.SIGKILL)
+        keeper.expect("before_spawn")
+        keeper.expect("before_spawn")
+
+
 @pytest.mark.parametrize("answer", [{"allow": False}, {"allow": False, "error": "boom"}])
 def test_hook_before_stop_is_waited_for_and_its_answer_ignored(circusd: Circusd, answer: dict[str, Any]) -> None:
     circusd.start(IDLE)
@@ -536,7 +551,8 @@ def test_a_watcher_that_is_added_again_says_that_the_one_before_waits_for_a_hook
         gate = keeper.next("after_stop")
         circusd.ok("add", name="w", cmd="sleep 300", start=True, waiting=False)
         assert reason(circusd) == "the removed watcher of that name is not gone yet"
-        assert "waits for the hook after_stop (plugin:test)" in circusd.ok("explain", name="w")["blocked_by"][0]["why"]
+        shown = circusd.ctl("explain", "w").stdout
+        assert "waits for the removed watcher of that name, and that for the hook after_stop (plugin:test)" in shown
         keeper.answer(gate)
         circusd.wait_for_pids("w", 1)
         assert reason(circusd) == ""
