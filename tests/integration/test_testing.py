@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -172,6 +173,31 @@ def test_a_plugin_hears_of_what_happens_from_then_on(circusd: Circusd, run_plugi
     run_plugin.catch_up(plugin)
     assert plugin.spawned == 5
     assert plugin.call("numwatchers")["numwatchers"] == 6
+
+
+def test_a_slow_plugin_is_waited_for(circusd: Circusd, run_plugin: RunPlugin) -> None:
+    circusd.start()
+
+    class Slow(CircusPlugin):
+        known = False
+        seen = 0
+
+        @hookimpl
+        async def on_resync(self, snapshot: dict[str, Any]) -> None:
+            await asyncio.sleep(0.5)
+            self.known = True
+
+        @hookimpl
+        async def on_event(self, event: Event) -> None:
+            await asyncio.sleep(0.1)
+            self.seen += 1
+
+    plugin = run_plugin(Slow)
+    assert plugin.known, "it takes part when it knows how everything is"
+    for number in range(3):
+        circusd.add(f"w{number}", "sleep 300", start=False)
+    run_plugin.catch_up(plugin)
+    assert plugin.seen == 3
 
 
 def test_a_plugin_gates(circusd: Circusd, run_plugin: RunPlugin) -> None:
