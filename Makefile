@@ -33,7 +33,7 @@ run: $(VENV)/.with-ssh,yaml ## start circusd on examples/quickstart.ini (Ctrl-C 
 
 test: $(VENV)/.with-test $(VENV)/.contrib $(CIRCUS_PEER_VENV)/bin/circusd ## run all tests, in parallel
 	@tools/need $(TOOLS)
-	@$(IN_VENV) CIRCUS_PEER_VENV="$(abspath $(CIRCUS_PEER_VENV))" pytest -n $(JOBS) --dist loadgroup $(PYTEST_ARGS)
+	@$(IN_VENV) CIRCUS_PEER_VENV="$(abspath $(CIRCUS_PEER_VENV))" pytest -n $(JOBS) $(PYTEST_ARGS)
 
 bench: $(VENV)/.with-bench ## measure Circus beside PyPI circus 0.19 and supervisor
 	@$(IN_VENV) python -m benchmarks $(BENCH_ARGS)

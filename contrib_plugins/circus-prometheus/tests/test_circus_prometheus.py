@@ -18,9 +18,6 @@ from circus_prometheus import Exporter
 
 from circus.testing import Circusd, RunPlugin, daemon, wait_until
 
-shared = pytest.mark.xdist_group("prometheus")
-"""Marks tests that share a daemon and a Prometheus: one worker runs them."""
-
 BUSY = "while True:\n    pass\n"
 
 
@@ -106,14 +103,12 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Circusd,
         yield circusd, prometheus
 
 
-@shared
 def test_prometheus_takes_the_page_without_complaint(running: tuple[Circusd, Prometheus]) -> None:
     _, prometheus = running
     [target] = prometheus.ask("targets")["activeTargets"]
     assert (target["health"], target["lastError"]) == ("up", "")
 
 
-@shared
 def test_states_and_processes(running: tuple[Circusd, Prometheus]) -> None:
     circusd, prometheus = running
     prometheus.wait_for('circus_watcher_processes{watcher="Web Server"}', 2)
@@ -127,7 +122,6 @@ def test_states_and_processes(running: tuple[Circusd, Prometheus]) -> None:
     circusd.ok("start", name="web server")
 
 
-@shared
 def test_events_and_crashes_are_counted(running: tuple[Circusd, Prometheus]) -> None:
     circusd, prometheus = running
     prometheus.wait_for('circus_unexpected_exits_total{watcher="crashing"} or vector(-1)', -1)
@@ -141,7 +135,6 @@ def test_events_and_crashes_are_counted(running: tuple[Circusd, Prometheus]) -> 
     prometheus.wait_for('circus_events_total{watcher="crashing",action="spawn"}', 3)
 
 
-@shared
 def test_cpu_and_memory(running: tuple[Circusd, Prometheus]) -> None:
     circusd, prometheus = running
     wait_until(lambda: (prometheus.value("sum(circus_process_cpu_seconds_total{watcher='busy'})") or 0) > 1, "it burns")
