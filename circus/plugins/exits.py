@@ -120,7 +120,8 @@ class Detector:
         """Set right what the events have told, from the watchers of a snapshot."""
         for name, picture in watchers.items():
             watcher = topic_name(name)
-            if picture["state"] == "stopped" or attempt_of(picture["reason"]) is not None:
+            is_down = picture["state"] == "stopped" or picture["detail"] == "failed"
+            if is_down or attempt_of(picture["reason"]) is not None:
                 self._stopped(watcher, picture["reason"])
                 continue
             record = self._record(watcher)

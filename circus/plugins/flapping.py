@@ -85,11 +85,14 @@ class Flapping(CircusPlugin):
         # Without a snapshot it goes on where its predecessor has ended, whose memory it needs.
         detector = self.detector or await self._learn(event.seq - 1, {})
         watcher = event.watcher
-        if watcher.startswith("plugin:") or event.seq <= self._learned:
+        if watcher.startswith("plugin:"):
             return
-        counts = detector.take(watcher, event.action, event.data)
-        if not detector.is_held(watcher):
-            self._cancel(watcher)
+        if event.seq <= self._learned:  # it was taken in with all the others, and nobody has judged it yet
+            counts = event.action == "reap"
+        else:
+            counts = detector.take(watcher, event.action, event.data)
+            if not detector.is_held(watcher):
+                self._cancel(watcher)
         limits = await self._limits(watcher) if counts else None
         flap = detector.judge(watcher, limits) if limits is not None else None
         if limits is None or flap is None:

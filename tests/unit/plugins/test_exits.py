@@ -200,7 +200,12 @@ def test_an_inactive_one_is_left_alone() -> None:
 
 
 def picture(state: str, reason: str = "", pids: dict[int, int] | None = None) -> dict[str, Any]:
-    return {"state": state, "reason": reason, "processes": [{"pid": p, "wid": w} for p, w in (pids or {}).items()]}
+    return {
+        "state": state,
+        "detail": "",
+        "reason": reason,
+        "processes": [{"pid": p, "wid": w} for p, w in (pids or {}).items()],
+    }
 
 
 def test_a_snapshot_tells_who_waits_for_a_retry() -> None:
@@ -218,6 +223,13 @@ def test_a_snapshot_corrects_what_the_events_do_not_tell() -> None:
     assert story.reap(10.0, 7) is None, "another process is in that slot"
     assert story.dies(10.1) is None
     assert story.dies(10.2) == Flap(2, give_up=False)
+
+
+def test_one_that_is_given_up_and_still_ending_is_forgotten() -> None:
+    story = Story()
+    assert story.dies(10.0) is None
+    story.detector.adjust({"w": picture("stopping", "gave up: flapping") | {"detail": "failed"}})
+    assert story.dies(10.1) is None
 
 
 @pytest.mark.parametrize("reason", [None, "", "it was stopped", "flapping: gave up", 3, f"x{RETRY_1}", f"{RETRY_1}\n"])
