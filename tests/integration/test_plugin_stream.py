@@ -258,9 +258,16 @@ def test_a_consumer_of_the_library_misses_nothing(circusd: Circusd) -> None:
         ["watcher.w"], endpoint=circusd.pubsub_endpoint, command_endpoint=circusd.endpoint, timeout=0.1
     ) as consumer:
         messages = iter(consumer)
-        thread = threading.Thread(target=lambda: [storm(circusd, 1) for _ in range(3)])
+        heard = threading.Event()
+
+        def blow() -> None:
+            while not heard.is_set():  # it begins with what happens once it is live
+                storm(circusd, 1)
+
+        thread = threading.Thread(target=blow)
         thread.start()
         seen = [json.loads(next(messages)[1])["seq"]]
+        heard.set()
         thread.join()
         for _ in range(5):  # it is live, and has asked for what was before
             last = storm(circusd, 1)
