@@ -69,6 +69,11 @@ def topic_name(watcher: str) -> str:
     return watcher.lower().replace(" ", "_")
 
 
+def is_plugin(watcher: str) -> bool:
+    """Return whether a watcher, named as configured or as in topics, runs a plugin."""
+    return watcher.lower().startswith("plugin:")
+
+
 def make_topic(watcher: str, action: str) -> str:
     """Return the topic of an event, ``watcher.NAME.ACTION``."""
     return f"watcher.{topic_name(watcher)}.{action}"

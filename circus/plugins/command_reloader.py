@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from circus.events import topic_name
+from circus.events import is_plugin, topic_name
 from circus.plugins import CircusPlugin, hookimpl
 from circus.plugins.command_files import Change, Command, Look, command_of, is_older, look
 from circus.plugins.registration import COMMAND_RELOADER
@@ -144,8 +144,3 @@ class CommandReloader(CircusPlugin):
         if reply["status"] == "error":
             log.error("%s cannot be restarted: %s", target.name, reply.get("reason"))
         return bool(reply["status"] != "error")
-
-
-def is_plugin(watcher: str) -> bool:
-    """Return whether a watcher runs a plugin."""
-    return watcher.lower().startswith("plugin:")

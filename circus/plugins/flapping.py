@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from circus.events import split_topic, topic_name
+from circus.events import is_plugin, split_topic, topic_name
 from circus.exc import CallError
 from circus.plugins import CircusPlugin, hookimpl
 from circus.plugins.exits import Detector, Flap, Limits, attempt_of
@@ -85,7 +85,7 @@ class Flapping(CircusPlugin):
         # Without a snapshot it goes on where its predecessor has ended, whose memory it needs.
         detector = self.detector or await self._learn(event.seq - 1, {})
         watcher = event.watcher
-        if watcher.startswith("plugin:"):
+        if is_plugin(watcher):
             return
         if event.seq <= self._learned:  # it was taken in with all the others, and nobody has judged it yet
             counts = event.action == "reap"

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from circus import kinds
-from circus.events import topic_name
+from circus.events import is_plugin, topic_name
 from circus.hooks.declarations import read_options
 from circus.plugins import CircusPlugin, hookimpl
 from circus.plugins.registration import LOOP_RATE, statsd_options
@@ -145,7 +145,7 @@ class FullStats(BaseObserver):
             log.error("circusd does not tell what processes use: %s", reply.get("reason"))
             return
         for name, processes in reply["infos"].items():
-            if not name.lower().startswith("plugin:"):
+            if not is_plugin(name):
                 values = summary(processes.values()) | {"spawn_count": self._spawned.get(topic_name(name), 0)}
                 for key, value in values.items():
                     self.statsd.gauge(f"_stats.{name}.{key}", value)

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from circus.events import topic_name
+from circus.events import is_plugin, topic_name
 from circus.exc import CallError
 from circus.hooks.declarations import read_options
 from circus.plugins import CircusPlugin, hookimpl
@@ -219,7 +219,7 @@ class WatchDog(CircusPlugin):
 
     def _matches(self, watcher: str) -> bool:
         # Plugins send no heartbeats; this one would kill itself.
-        return not watcher.startswith("plugin:") and any(
+        return not is_plugin(watcher) and any(
             map(self.watchers_regex.match, (watcher, self._names.get(watcher, watcher)))
         )
 
