@@ -1,8 +1,14 @@
-"""What becomes of output. This registers the classes of streams that come with Circus, and imports none of them."""
+"""What becomes of output. This registers the classes of streams that come with Circus, each loaded at its first use."""
 
 from __future__ import annotations
 
 from circus.hooks import OptionSpec, StreamSpec, hookimpl
+
+_PUBLIC = {
+    "Loss": "circus.stream.base",
+    "Source": "circus.stream.base",
+    "Stream": "circus.stream.base",
+}
 
 _FILENAME = OptionSpec("filename", "text", doc="the file", required=True)
 _TIME_FORMAT = OptionSpec("time_format", "text", doc="format of the time before each line, as strftime has it")
@@ -56,3 +62,20 @@ def circus_register_streams() -> list[StreamSpec]:
         ),
         StreamSpec("QueueStream", "circus.stream:QueueStream", doc="Put each piece into a queue, for programs."),
     ]
+
+
+def __getattr__(name: str) -> object:
+    """Load the public name ``name`` from the module that defines it."""
+    try:
+        module = _PUBLIC[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    from importlib import import_module
+
+    value = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})

@@ -48,7 +48,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "endpoints": BASE,
     "kernel": BASE | {"config", "hooks.registry", "launch"},
     "commands": BASE | {"config", "hooks.registry", "kernel"},
-    "stream": BASE | {"config", "hooks.registry", "kernel"},
+    "stream": BASE | {"config", "hooks.registry"},
     **dict.fromkeys(
         FACES, BASE | FACES | {"config", "hooks.registry", "launch", "endpoints", "kernel", "commands", "stream"}
     ),

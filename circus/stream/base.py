@@ -1,0 +1,85 @@
+"""What every stream is: a place where the output of processes goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, tzinfo
+from typing import Any, NamedTuple
+
+
+class Source(NamedTuple):
+    """Whose output it is: one pipe of one process."""
+
+    watcher: str
+    wid: int
+    """The slot of the process; 0 if it is not known."""
+    pid: int
+    name: str
+    """``stdout`` or ``stderr``."""
+
+
+class Loss(NamedTuple):
+    """How much of one source's output a stream could not pass on, and why."""
+
+    bytes: int
+    lines: int
+    reason: str
+
+
+class Stream:
+    """A place where the output of processes goes; several sources can share it.
+
+    A constructor takes the options of the stream as keyword arguments, as texts (from an ini file) or as values, and
+    raises ``ValueError`` for a wrong one. It touches nothing; :meth:`open` does. All other methods are called by one
+    thread at a time, :meth:`write`, :meth:`flush` and :meth:`reopen` by the thread that carries output: they may wait
+    for a disk, but never for a reader (of a terminal, pipe or socket). What such a reader does not take at once is held
+    back, or dropped with :meth:`lose`.
+    """
+
+    takes_pieces: bool = False
+    """Whether :meth:`write` may get pieces of lines while there is just one source; else it gets whole lines."""
+
+    _losses: Mapping[Source, Loss] = {}  # never changed, only replaced
+
+    def open(self) -> None:
+        """Get ready, before the first process has output, and again after :meth:`close`. Raise ``OSError``."""
+
+    def write(self, source: Source, data: bytes | memoryview) -> None:
+        """Take output. A ``memoryview`` holds the bytes only until this returns.
+
+        Unless the stream takes pieces, these are one or more whole lines, each with its newline; only the last of a
+        source may lack it, and a line over 1 MiB comes in several calls. Raise any exception to say that all of
+        ``data`` is lost; where just a part is, call :meth:`lose` instead.
+        """
+        raise NotImplementedError
+
+    def flush(self) -> bool:
+        """Pass on what is held back, and return whether anything still is: then this is called again 10 ms later."""
+        return False
+
+    def reopen(self) -> None:
+        """Open files anew, because something has moved them away. Raise ``OSError``; the stream goes on as it was."""
+
+    def close(self) -> None:
+        """Let go: no source is left. What is still held back is written if its reader takes it at once."""
+
+    def lose(self, source: Source, data: bytes | memoryview, reason: str) -> None:
+        """Count bytes of ``source`` that are dropped. They are published with the reason that came last."""
+        before = self._losses.get(source, Loss(0, 0, ""))
+        loss = Loss(before.bytes + len(data), before.lines + bytes(data).count(b"\n"), reason)
+        self._losses = {**self._losses, source: loss}
+
+    def take_losses(self) -> Mapping[Source, Loss]:
+        """Return what was dropped since the last call."""
+        losses, self._losses = self._losses, {}
+        return losses
+
+    def __call__(self, data: Mapping[str, Any]) -> None:
+        """Write ``{"pid", "name", "data"}``: how programs that were made for Circus 0.19 call a stream."""
+        self.write(Source("", 0, int(data["pid"]), str(data["name"])), bytes(data["data"]))
+
+
+def timestamp(time_format: str, zone: tzinfo | None = None) -> bytes:
+    """Return the time, local or in ``zone``, by a format of ``strftime`` (with ``%f``: microseconds), as bytes."""
+    now = datetime.now(UTC).astimezone(zone)
+    return now.strftime(time_format).encode("utf-8", "surrogateescape")
