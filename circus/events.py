@@ -14,9 +14,10 @@ ACTIONS: dict[str, tuple[str, str]] = {
         "The stop signal was sent; once more with SIGKILL after the graceful timeout.",
     ),
     "reap": (
-        "process_pid, exit_code, wid, reason",
+        "process_pid, exit_code, wid, reason; output",
         "A dead process was collected. ``exit_code`` is its exit status, or minus the signal's number; ``reason`` is "
-        "``exited`` when nobody asked for its end, else stop, restart, reload, resize, kill, max_age or hook.",
+        "``exited`` when nobody asked for its end, else stop, restart, reload, resize, kill, max_age or hook. "
+        "``output`` are the last lines of one that failed, where its output is captured.",
     ),
     "orphan": ("wid, pids", "A process died and left others behind, which are being ended."),
     "stop": (

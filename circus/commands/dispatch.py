@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from circus.commands import lookup, origin
 from circus.commands.base import VIEWER
+from circus.commands.matching import match
 from circus.commands.ownership import Ownership
 from circus.exc import CircusError, CommandFailed, SystemFailure, UnknownCommand
 from circus.hooks.foreign import FAULTS
@@ -104,7 +105,7 @@ class Dispatcher:
         if name is None:
             return list(self.arbiter.watchers.values())
         try:
-            return self.arbiter.match(name, properties.get("match") or "simple")
+            return match(self.arbiter, name, properties.get("match") or "simple")
         except CircusError:
             return []  # the command itself says what is wrong
 

@@ -34,7 +34,7 @@ def detail(watcher: Watcher) -> str:
     if watcher.gating.waiting:
         return "gated"
     if not watcher.up:
-        return "failed" if watcher.failure else ""
+        return "listening" if watcher.listening else "failed" if watcher.failure else ""
     if any(slot.next_try > watcher.now() for slot in _empty_slots(watcher)):
         return "backoff"
     if watcher.goal.rollout:
@@ -128,6 +128,8 @@ def _reason(watcher: Watcher) -> str:
         return "a restart brings the old processes down" if restarting else watcher.goal.reason or "it is being stopped"
     if not watcher.up and watcher.awaiting == watcher.claimed != 0:
         return "its turn comes after watchers of higher priority and warmup_delay"
+    if watcher.listening:
+        return "it waits for a connection"
     if not watcher.up:
         return "nobody has started it" if not watcher.goal.generation else _last_words(watcher)
     errors = [slot.last_error for slot in _empty_slots(watcher) if slot.spawn_failures]

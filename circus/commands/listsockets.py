@@ -14,7 +14,7 @@ class ListSockets(Command):
     replies = "sockets: [{fd, name, backlog, host and port or path}], ordered by fd"
 
     def execute(self, arbiter: Arbiter, properties: Json) -> Json:
-        return {"sockets": sorted(arbiter.listening_sockets(), key=lambda item: int(item["fd"]))}
+        return {"sockets": sorted(arbiter.host.sockets(), key=lambda item: int(item["fd"]))}
 
     def render(self, reply: Json) -> str:
         return "\n".join(f"{item['fd']}:socket '{item['name']}' at {_address(item)}" for item in reply["sockets"])

@@ -74,7 +74,7 @@ def _row(kind: str, name: str, registered: Registered[Any] | None) -> Json:
 def _running(arbiter: Arbiter, watcher: Watcher | None) -> Json:
     if watcher is None:
         return {}
-    seq = arbiter.progress(watcher.name)
+    seq = arbiter.host.progress(watcher.name)
     lag = None if seq is None else arbiter.journal.seq - seq
     return {"state": watcher.status(), "seq": seq, "lag": lag, "restarts": watcher.restarts}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from circus.commands.base import Json, accepted
+from circus.commands.matching import match
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,5 +19,5 @@ def act(action: str, arbiter: Arbiter, properties: Json) -> Json | Awaitable[Jso
     """
     if properties["name"] is None:
         return accepted(getattr(arbiter, action)(), properties)
-    watchers = arbiter.match(properties["name"], properties["match"])
+    watchers = match(arbiter, properties["name"], properties["match"])
     return accepted(getattr(arbiter, action)(watchers), properties)

@@ -15,16 +15,17 @@ import zmq
 from circus import commands
 from circus.commands.dispatch import Dispatcher
 from circus.config.unserved import not_yet_served, refuse_unprotected
+from circus.daemon.host import Host
 from circus.daemon.plugins import HOOK_RUNNER, PluginHost, every_watcher
 from circus.daemon.rebinding import Rebinding
 from circus.daemon.reload import Reloader
+from circus.daemon.signals import Signals
 from circus.daemon.systemd import notify, watchdog_interval
 from circus.endpoints import discovery, endpoint
 from circus.exc import CircusError
 from circus.kernel.arbiter import Arbiter
 from circus.kernel.publisher import SYNC, Publisher
 from circus.kernel.router import Router
-from circus.kernel.signals import Signals
 from circus.launch import syscalls
 from circus.util import default_endpoint, default_pubsub_endpoint, default_stats_endpoint
 
@@ -64,8 +65,9 @@ class Daemon:
         self.loop = asyncio.new_event_loop()
         settings = config.circus
         self.plugins = PluginHost(settings, log_options)
+        self.host = Host(self.plugins)
         self.arbiter = self.plugins.arbiter = Arbiter(
-            self.loop, self.plugins, ring_size=settings.event_ring_size, warmup_delay=settings.warmup_delay
+            self.loop, self.host, ring_size=settings.event_ring_size, warmup_delay=settings.warmup_delay
         )
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.router = Router(self._context, self.loop, self.arbiter.reaper.drain)

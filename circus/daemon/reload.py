@@ -232,7 +232,12 @@ class _Before:
 
 def _is_to_run(watcher: Watcher) -> bool:
     """A watcher that somebody has stopped stays stopped; one that failed is tried again."""
-    return watcher.up or bool(watcher.failure) or (watcher.settings.autostart and not watcher.goal.generation)
+    return (
+        watcher.up
+        or watcher.listening
+        or bool(watcher.failure)
+        or (watcher.settings.autostart and not watcher.goal.generation)
+    )
 
 
 def _failures(watchers: list[Watcher]) -> list[str]:

@@ -13,7 +13,6 @@ from circus.kernel.context import Context, Host
 from circus.kernel.gates import Gates
 from circus.kernel.intents import Intent
 from circus.kernel.journal import RING_SIZE, Journal
-from circus.kernel.matching import matching
 from circus.kernel.order import Act, Operation, by_priority
 from circus.kernel.orphans import Orphans
 from circus.kernel.readiness import Readiness
@@ -46,7 +45,7 @@ class Arbiter:
         self.warmup_delay = warmup_delay
         self.endpoint = self.pubsub_endpoint = self.stats_endpoint = self.multicast_endpoint = ""
         self.check_delay = 0.0
-        self.progress = host.progress
+        self.host = host
         self.reloader: Reloader | None = None
         self.journal = Journal(ring_size)
         self.watchers: dict[str, Watcher] = {}
@@ -65,7 +64,7 @@ class Arbiter:
         self.reaper = orphans.reaper = Reaper(orphans.stranger_died, self._on_defect)
         self.gates = Gates(loop, self._is_up)
         ready, failed = self._readiness.address, self._on_failure
-        self._context = Context(loop, queue, self.journal, self.reaper, orphans, self.gates, ready, failed, host.brief)
+        self._context = Context(loop, queue, self.journal, self.reaper, orphans, self.gates, ready, failed, host)
 
     def get_watcher(self, name: str) -> Watcher:
         """Return the watcher of that name, in any letter case. Raise ``MessageError`` if there is none."""
@@ -82,13 +81,6 @@ class Arbiter:
     def in_order(self) -> list[Watcher]:
         """Return all watchers, the highest priority first."""
         return by_priority(self.watchers.values())
-
-    def match(self, pattern: str, method: str = "glob") -> list[Watcher]:
-        """Return the watchers whose name matches, the highest priority first.
-
-        ``method`` is simple, glob or regex (anchored at the start only). Raise ``MessageError`` if there is none.
-        """
-        return by_priority(self.watchers[name] for name in matching(self.watchers, pattern, method))
 
     # What is wanted of many.
 
@@ -156,10 +148,6 @@ class Arbiter:
         if self.reloader is None:
             raise no_configuration()
         return await self.reloader.plan()
-
-    def listening_sockets(self) -> list[dict[str, Any]]:
-        """Return the sockets that this daemon holds for its processes."""
-        return []
 
     # Structure.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from circus.exc import CircusError
 
@@ -17,16 +17,29 @@ if TYPE_CHECKING:
     from circus.kernel.orphans import Orphans
     from circus.kernel.reaper import Reaper
     from circus.kernel.runqueue import RunQueue
+    from circus.launch.outfit import Outfit
 
 
 class Host(Protocol):
-    """What plugins need of the daemon beside the kernel."""
+    """What surrounds the kernel: plugins, sockets and output, of which it knows nothing itself."""
 
-    def brief(self, settings: WatcherSettings) -> tuple[int, tuple[int, ...]]:
-        """Return the standard input of a process that starts now and has a briefing, and what else it inherits.
+    def outfit(self, settings: WatcherSettings, wid: int) -> Outfit:
+        """Return the descriptors of a process that is about to start. Raise ``SpawnError`` if they cannot be had."""
 
-        Raise ``SpawnError`` if that cannot be had.
+    def launched(self, outfit: Outfit, pid: int) -> None:
+        """Let go of circusd's side of an outfit: a process has it now, or none came of it (``pid`` 0)."""
+
+    def died(self, pid: int, *, failed: bool) -> list[str]:
+        """Take in what a process had written when it ended; return its last lines if it has ``failed``."""
+
+    def restream(self, before: WatcherSettings, after: WatcherSettings) -> bool:
+        """Let the output of running processes go where ``after`` says; return whether they must be replaced for that.
+
+        Raise ``CircusError``, with nothing changed, if that is nowhere.
         """
+
+    def sockets(self) -> list[dict[str, Any]]:
+        """Return the sockets that are held for processes, as the command ``listsockets`` shows them."""
 
     def progress(self, name: str) -> int | None:
         """Return the number of the last event that the plugin under a watcher has finished."""
@@ -46,8 +59,7 @@ class Context:
     """Returns the address for the readiness messages of children; binds it at the first call."""
     on_failure: Callable[[str, int], None]
     """Called with a watcher's name and an exit code when it gave up and ``on_failure = exit``."""
-    brief: Callable[[WatcherSettings], tuple[int, tuple[int, ...]]]
-    """See :meth:`Host.brief`."""
+    host: Host
     closing: bool = False
     """True once everything is being stopped for good: nothing is started any more."""
 

@@ -38,10 +38,11 @@ def reaped(watcher: Watcher, process: Process, exit_code: int) -> None:
     slot.ended_by_itself = unexpected
     if process.reason == "resize":
         slot.filled = 0  # if there is to be such a slot again, it is a new one
-    slot.last_exits.append(
-        {"time": time.time(), "pid": process.pid, "exit_code": exit_code, "reason": reason, "lived": round(lived, 3)}
-    )
-    watcher.publish("reap", process_pid=process.pid, exit_code=exit_code, wid=process.wid, reason=reason)
+    output = watcher.context.host.died(process.pid, failed=unexpected and exit_code != 0)
+    said = {"output": output} if output else {}
+    known = {"pid": process.pid, "exit_code": exit_code, "reason": reason, "lived": round(lived, 3), **said}
+    slot.last_exits.append({"time": time.time(), **known})
+    watcher.publish("reap", process_pid=process.pid, exit_code=exit_code, wid=process.wid, reason=reason, **said)
     watcher.gating.reaped(process, exit_code)
     watcher.remains.expect(process)
     if unexpected:
@@ -62,9 +63,9 @@ def _ended_by_itself(watcher: Watcher, process: Process, slot: Slot, exit_code: 
         process.pid,
         process.wid,
         describe_exit(exit_code),
-        f"; it lived {lived:.1f} s, next try in {wait:.1f} s" if wait and settings.respawn else "",
+        f"; it lived {lived:.1f} s, next try in {wait:.1f} s" if wait and watcher.respawns else "",
     )
-    succeeded = exit_code == 0 and not settings.respawn
+    succeeded = exit_code == 0 and not watcher.respawns
     if goal.rollout in (TOGETHER, SEQUENTIAL) and process.generation >= goal.floor and not succeeded:
         settled_from = process.settled_from()
         if settled_from is None or settled_from > watcher.now():

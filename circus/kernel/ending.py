@@ -61,9 +61,18 @@ def kill(watcher: Watcher, process: Process, signum: int | None, timeout: float 
         )
 
 
-def send_gated(watcher: Watcher, pid: int, signum: int) -> None:
-    """Send a signal if the hook before it allows that."""
-    watcher.gating.signal(pid, signum, lambda allowed: _send(watcher, pid, signum) if allowed else None)
+def hang_up(watcher: Watcher) -> list[int]:
+    """Send SIGHUP to each process, if the hook before it allows that; return their PIDs."""
+    pids = [process.pid for process in watcher.live()]
+    for pid in pids:
+        watcher.gating.signal(pid, signal.SIGHUP, partial(_send_if, watcher, pid, signal.SIGHUP))
+    watcher.publish("reload")
+    return pids
+
+
+def _send_if(watcher: Watcher, pid: int, signum: int, allowed: bool) -> None:
+    if allowed:
+        _send(watcher, pid, signum)
 
 
 def _send(watcher: Watcher, pid: int, signum: int) -> None:

@@ -6,6 +6,7 @@ is opened while its plugin is being started again waits for it a while.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import time
@@ -195,7 +196,9 @@ class Gates:
         if function and runner is None:
             self.summon()
         if pending - {keeper.key for keeper in self._present.values()}:
-            gate.timers.append(self._loop.call_later(REJOIN, self._expire_absent, gate))
+            reason = f"it was not there within {REJOIN:g} s"
+            expire = functools.partial(self._expire, gate, reason, absent_only=True)
+            gate.timers.append(self._loop.call_later(REJOIN, expire))
         return gate
 
     def limit(self, gate: Gate, seconds: float) -> None:
@@ -223,16 +226,11 @@ class Gates:
         oldest = next(gate for gate in self._open.values() if gate.done is None)
         self._close(oldest, Outcome(True, "forgotten", {}))
 
-    def _expire(self, gate: Gate, error: str) -> None:
-        for key in sorted(gate.pending):
-            if gate.number in self._open:
-                self._vote(gate, key, self._name(key), False, error)
-
-    def _expire_absent(self, gate: Gate) -> None:
-        present = {keeper.key for keeper in self._present.values()}
+    def _expire(self, gate: Gate, error: str, *, absent_only: bool = False) -> None:
+        present = {keeper.key for keeper in self._present.values()} if absent_only else set()
         for key in sorted(gate.pending - present):
             if gate.number in self._open:
-                self._vote(gate, key, self._name(key), False, f"{self._name(key)} was not there within {REJOIN:g} s")
+                self._vote(gate, key, self._name(key), False, error)
 
     def _name(self, key: str) -> str:
         return next((keeper.plugin for keeper in self._present.values() if keeper.key == key), key)

@@ -8,10 +8,12 @@ from circus.kernel.plan import RELOAD, RESTART, SEQUENTIAL
 class Goal:
     """Up or down, and which generation of processes. The number of processes stands in the settings."""
 
-    __slots__ = ("fallback", "floor", "generation", "reason", "rollout", "start_pending", "starts", "up")
+    __slots__ = ("armed", "fallback", "floor", "generation", "reason", "rollout", "start_pending", "starts", "up")
 
     def __init__(self) -> None:
         self.up = False
+        self.armed = False
+        """Whether the next connection is to bring it up, if it is ``on_demand``."""
         self.generation = 0
         """Generation of the processes that are spawned now."""
         self.floor = 0
@@ -27,9 +29,9 @@ class Goal:
         self.reason = ""
         """Why it is up or down, where whoever decided so has said why."""
 
-    def down(self, reason: str = "") -> None:
-        """Want nothing to run."""
-        self.up, self.rollout, self.reason = False, "", reason
+    def down(self, reason: str = "", *, armed: bool = False) -> None:
+        """Want nothing to run; ``armed``: until the next connection."""
+        self.up, self.armed, self.rollout, self.reason = False, armed, "", reason
 
     def fresh(self, *, after_stop: bool, reason: str = "") -> None:
         """Want new processes only, after all old ones are gone if there may be any."""
@@ -52,4 +54,4 @@ class Goal:
         self.generation += 1
         self.floor = self.generation
         self.rollout = rollout
-        self.up = True
+        self.up = self.armed = True

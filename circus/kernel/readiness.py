@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from circus.exc import SpawnError
+from circus.kernel import states
 from circus.kernel.notify import NotifySocket
 
 if TYPE_CHECKING:
@@ -42,5 +43,7 @@ class Readiness:
             if process is None:
                 continue
             process.status_text = message.get("STATUS", process.status_text)
-            if message.get("READY") == "1":
-                watcher.ready(process)
+            if message.get("READY") == "1" and process.state == states.STARTING:
+                process.state, _ = states.step(process.state, states.READY)
+                watcher.publish("ready", process_pid=pid, wid=process.wid)
+                watcher.wake()

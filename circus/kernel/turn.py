@@ -76,7 +76,7 @@ def _wanted(watcher: Watcher) -> Wanted:
         goal.generation,
         goal.floor,
         goal.rollout,
-        settings.respawn,
+        watcher.respawns,
         settings.warmup_delay,
         settings.max_age > 0,
     )
@@ -113,7 +113,7 @@ def _advance(watcher: Watcher) -> None:
         if any(intent.kind == RELOAD for intent in watcher.intents):
             _reloaded(watcher)
     if goal.up and watcher.count and not watcher.processes and _is_over(watcher):
-        goal.down()
+        goal.down(armed=True)
     if not goal.up and not _is_anything_left(watcher):
         watcher.gating.has_ended()
     before, watcher.state = watcher.state, state_of(watcher)
@@ -178,10 +178,11 @@ def _fill(watcher: Watcher, wid: int) -> bool:
     process.started_at = time.time()
     try:
         notify = context.notify_address() if settings.ready else ""
-        stdin, inherited = context.brief(settings) if settings.briefing else (None, ())
-        process.pid = spawn(
-            settings, wid=wid, mark=process.mark, notify_address=notify, stdin=stdin, pass_fds=inherited
-        )
+        outfit = context.host.outfit(settings, wid)
+        try:
+            process.pid = spawn(settings, wid=wid, mark=process.mark, notify_address=notify, outfit=outfit)
+        finally:
+            context.host.launched(outfit, process.pid)
     except SpawnError as error:
         process.state, _ = states.step(process.state, states.SPAWN_FAILED)
         deaths.spawn_failed(watcher, slot, error)

@@ -67,9 +67,9 @@ def is_complete(watcher: Watcher) -> bool:
 
 
 def is_done(watcher: Watcher, wid: int) -> bool:
-    """Return whether a slot was filled and may stay empty, as ``respawn`` is off."""
+    """Return whether a slot was filled and may stay empty, as none is to follow."""
     slot = watcher.slots.get(wid)
-    return not watcher.settings.respawn and slot is not None and _has_run(watcher, slot)
+    return not watcher.respawns and slot is not None and _has_run(watcher, slot)
 
 
 def _awaits_retry(watcher: Watcher, wid: int) -> bool:

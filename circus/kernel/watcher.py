@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import signal
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from circus.kernel import deaths, ending, states, turn, waiting
+from circus.kernel import changing, deaths, ending, states, turn, waiting
 from circus.kernel.gating import Gating
 from circus.kernel.goal import Goal
 from circus.kernel.intents import ATTEMPT, KILL, RELOAD, RESIZE, RESTART, START, STOP, Intent, changes
@@ -78,6 +76,16 @@ class Watcher:
         return self.goal.up
 
     @property
+    def listening(self) -> bool:
+        """Whether it is down until the next connection brings it up."""
+        return self.goal.armed and not self.goal.up and self.next_settings.on_demand
+
+    @property
+    def respawns(self) -> bool:
+        """Whether a process that ended by itself is replaced."""
+        return self.settings.respawn and not self.settings.on_demand
+
+    @property
     def count(self) -> int:
         """How many processes it has when it is up."""
         return min(self.settings.numprocesses, 1) if self.settings.singleton else self.settings.numprocesses
@@ -102,10 +110,10 @@ class Watcher:
     # What others want of it.
 
     def start(self, reason: str = "") -> Intent:
-        """Bring it up: fill every slot that is empty, at once."""
+        """Bring it up: fill every slot that is empty, at once; with ``on_demand``: have the next connection do it."""
         self.context.refuse_when_closing()
         if not self.goal.up or self.successor is not None:
-            self._begin_fresh(reason)
+            self._bring_up(reason)
         else:
             self._refill()
         return self._decide(START)
@@ -126,7 +134,7 @@ class Watcher:
     def restart(self) -> Intent:
         """Stop, then start."""
         self.context.refuse_when_closing()
-        self._begin_fresh()
+        self._bring_up()
         return self._decide(RESTART)
 
     def reload(self, *, graceful: bool = True, sequential: bool = False) -> Intent:
@@ -135,13 +143,25 @@ class Watcher:
         if not graceful:
             return self.restart()
         if not self.goal.up or self.successor is not None:
-            self._begin_fresh()
+            self._bring_up()
         elif self.settings.send_hup:
-            return self._send_hup()
+            return self._accept_hup()
         else:
             self.claim()
             return self._accept_replacement(sequential=sequential)
         return self._decide(RELOAD)
+
+    def demand(self) -> None:
+        """A connection is there: bring it up if it waits for one. Slots that have failed wait for their next try."""
+        if self.listening and not self.context.closing:
+            self._begin_fresh("a connection")
+            self.wake()
+
+    def rest(self, reason: str) -> None:
+        """Bring it down until the next connection."""
+        if self.goal.up and self.settings.on_demand:
+            self.goal.down(reason, armed=True)
+            self.wake()
 
     def adopt(self, settings: WatcherSettings) -> None:
         """Take other settings when nothing runs any more: processes are ended as they were started."""
@@ -154,28 +174,14 @@ class Watcher:
         """Change the number of processes, 0 or more; without a count, only compare with the settings again."""
         self.context.refuse_when_closing()
         if count is not None:
-            self.settings = replace(self.settings, numprocesses=max(count, 0))
-            self.successor = self.successor and replace(self.successor, numprocesses=max(count, 0))
-            self.unproven = self.unproven and replace(self.unproven, numprocesses=max(count, 0))
+            changing.resize(self, max(count, 0))
         return self._accept(RESIZE)
 
     def set_options(self, options: Mapping[str, Any]) -> Intent:
         """Change options; each takes effect. Raise ``MessageError``, with nothing changed, if one of them is wrong."""
         self.context.refuse_when_closing()
-        before = self.settings
-        settings, effects = before.with_options(options)
-        if self.unproven is not None:
-            # What needs no new processes stays changed, whatever becomes of the reload under way.
-            self.unproven, _ = self.unproven.with_options(before.without_reload(options))
-        if self.successor is not None:
-            self.successor, _ = self.successor.with_options(options)
-        self.settings = settings
-        for key in options:
-            self.publish("updated", option=key)
-        if "reload" in effects and self.goal.up:
-            self.unproven = self.unproven or before
-            return self._accept_replacement(sequential=False)
-        return self.resize()
+        replace_processes = changing.set_options(self, options)
+        return self._accept_replacement(sequential=False) if replace_processes else self.resize()
 
     def signal(self, signum: int, pid: int | None = None, **which: Any) -> None:
         """Send a signal to one process or to all; ``childpid``, ``children`` and ``recursive`` say to whom of its tree.
@@ -224,13 +230,6 @@ class Watcher:
         self.state = states.STOPPED  # without a stop: nothing has ended
         self.wake()
 
-    def ready(self, process: Process) -> None:
-        """A process said that it is ready."""
-        if process.state == states.STARTING:
-            process.state, _ = states.step(process.state, states.READY)
-            self.publish("ready", process_pid=process.pid, wid=process.wid)
-            self.wake()
-
     # What its parts need.
 
     def exited(self, pid: int, exit_code: int) -> None:
@@ -272,11 +271,17 @@ class Watcher:
             deaths.forgive(self)
         return self._accept(RELOAD)
 
-    def _begin_fresh(self, reason: str = "") -> None:
+    def _bring_up(self, reason: str = "") -> None:
+        deaths.forgive(self)
+        if self.next_settings.on_demand and not self.goal.up:
+            self.goal.armed = True
+        else:
+            self._begin_fresh(reason)
+
+    def _begin_fresh(self, reason: str) -> None:
         self.unproven = None
         after_stop = bool(self.processes or self.remains.anything or self.gating.begun)
         self.goal.fresh(after_stop=after_stop, reason=reason)
-        deaths.forgive(self)
 
     def _refill(self) -> None:
         """Try whatever is missing at once, also where ``respawn`` says no."""
@@ -287,12 +292,9 @@ class Watcher:
                 slot.forgive()
                 slot.filled = 0
 
-    def _send_hup(self) -> Intent:
-        pids = [process.pid for process in self.live()]
-        for pid in pids:
-            ending.send_gated(self, pid, signal.SIGHUP)
+    def _accept_hup(self) -> Intent:
         self.claim()
-        self.publish("reload")
+        pids = ending.hang_up(self)
         intent = Intent(RELOAD, self.context.journal.seq, pids)
         intent.finish(info=changes(pids, pids))
         return intent

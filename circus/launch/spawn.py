@@ -21,6 +21,7 @@ from circus.config.variables import Lookup, expand, process_lookup
 from circus.exc import SpawnError
 from circus.launch import credentials, limits
 from circus.launch.environment import environment
+from circus.launch.outfit import Outfit
 
 if TYPE_CHECKING:
     from circus.config.schema import WatcherSettings
@@ -40,6 +41,7 @@ _LOADER_NAMES: Final = frozenset(
     "TZDIR".split()
 )
 _NO_SOCKETS: Final[Mapping[str, int]] = {}
+_NOTHING: Final = Outfit()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,21 +104,15 @@ def spawn(
     wid: int,
     mark: str,
     notify_address: str = "",
-    stdin: int | None = None,
-    stdout: int | None = None,
-    stderr: int | None = None,
-    pass_fds: tuple[int, ...] = (),
-    sockets: Mapping[str, int] = _NO_SOCKETS,
+    outfit: Outfit = _NOTHING,
 ) -> int:
     """Start one process of a watcher and return its pid. Collecting it is up to the caller.
 
-    The process leads a session of its own and has no descriptors but 0, 1, 2 and ``pass_fds``. Where ``stdin``,
-    ``stdout`` or ``stderr`` names no descriptor, it is ``/dev/null`` if the settings close it, else circusd's own.
-    ``sockets`` are the descriptors that ``$(circus.sockets.NAME)`` stands for. Raise ``SpawnError`` with the stage that
-    failed.
+    The process leads a session of its own and has no descriptors but 0, 1, 2 and those of its ``outfit``. Raise
+    ``SpawnError`` with the stage that failed.
     """
     try:
-        launch = prepare(settings, wid, mark=mark, notify_address=notify_address, sockets=sockets)
+        launch = prepare(settings, wid, mark=mark, notify_address=notify_address, sockets=outfit.numbers)
     except OSError as error:
         raise SpawnError("resources", _EXHAUSTED.get(error.errno or 0, str(error))) from error
     except ValueError as error:  # a text with a zero byte, or one that cannot be encoded
@@ -131,10 +127,10 @@ def spawn(
             executable=program,
             env=launch.env,
             cwd=launch.cwd or None,
-            stdin=_stream(stdin, settings.close_child_stdin),
-            stdout=_stream(stdout, settings.close_child_stdout),
-            stderr=_stream(stderr, settings.close_child_stderr),
-            pass_fds=pass_fds,
+            stdin=_stream(outfit.stdin, settings.close_child_stdin),
+            stdout=_stream(outfit.stdout, settings.close_child_stdout),
+            stderr=_stream(outfit.stderr, settings.close_child_stderr),
+            pass_fds=outfit.inherited,
             start_new_session=True,
             user=user.uid if user else None,
             group=user.gid if user else None,

@@ -65,7 +65,13 @@ class StandInWatcher:
     stop = restart = start
 
 
+class StandInHost:
+    def sockets(self) -> list[dict[str, Any]]:
+        raise ZeroDivisionError("a defect")
+
+
 class StandInArbiter:
+    host = StandInHost()
     endpoint = "tcp://127.0.0.1:5555"
     pubsub_endpoint = "tcp://127.0.0.1:5556"
     stats_endpoint = "tcp://127.0.0.1:5557"
@@ -83,8 +89,8 @@ class StandInArbiter:
 
     find_watcher = get_watcher
 
-    def match(self, pattern: str, method: str = "glob") -> list[StandInWatcher]:
-        return list(self.watchers.values()) if pattern == "*" else [self.get_watcher(pattern)]
+    def in_order(self) -> list[StandInWatcher]:
+        return list(self.watchers.values())
 
     def start(self, watchers: list[StandInWatcher] | None = None) -> StandInIntent:
         return watchers[0].start() if watchers is not None and len(watchers) == 1 else StandInIntent()
@@ -94,6 +100,3 @@ class StandInArbiter:
     def add(self, settings: WatcherSettings, start: bool) -> StandInIntent:
         self.watchers[settings.name.lower()] = StandInWatcher(settings.name)
         return StandInIntent(info={"started": [9], "kept": [], "stopped": []})
-
-    def listening_sockets(self) -> list[dict[str, Any]]:
-        raise ZeroDivisionError("a defect")

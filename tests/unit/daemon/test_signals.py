@@ -11,7 +11,7 @@ def test_a_flood_of_any_length_loses_no_signal() -> None:
     """In a process of its own, as it takes the signals of the main thread."""
     program = """
         import asyncio, os, signal
-        from circus.kernel.signals import Signals
+        from circus.daemon.signals import Signals
 
         async def main():
             came = asyncio.Event()

@@ -1,12 +1,24 @@
-"""Which names a pattern selects."""
+"""Which watchers a pattern selects."""
 
 from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from circus.exc import MessageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from circus.kernel.arbiter import Arbiter
+    from circus.kernel.watcher import Watcher
+
+
+def match(arbiter: Arbiter, pattern: str, method: str) -> list[Watcher]:
+    """Return the watchers whose name matches, the highest priority first; see :func:`matching`."""
+    chosen = set(matching(arbiter.watchers, pattern, method))
+    return [watcher for watcher in arbiter.in_order() if watcher.name.lower() in chosen]
 
 
 def matching(names: Iterable[str], pattern: str, method: str) -> list[str]:
