@@ -31,6 +31,8 @@ _REASONS = {
 }
 _REASONS_BY_KEY = {"max_age": "an integer", "max_age_variance": "an integer"}
 
+_HOOK_RUNNER = "plugin:hooks"
+
 # Shown without a fraction when they have none, as they always were.
 _WHOLE = ("warmup_delay", "max_age", "max_age_variance", "hook_timeout", "idle_timeout")
 
@@ -96,6 +98,11 @@ def conflicts(settings: WatcherSettings) -> list[tuple[str, str]]:
     for key in ("copy_path", "virtualenv"):
         if getattr(settings, key) and not settings.copy_env:
             found.append((key, f"{key} has no effect without copy_env; accepted: copy_env = True beside it"))
+    if settings.hooks and settings.name.lower() == _HOOK_RUNNER:
+        hook = next(iter(settings.hooks))
+        found.append(
+            (f"hooks.{hook}", f"{_HOOK_RUNNER} runs them, and would wait for itself; accepted: hooks of others")
+        )
     return found
 
 

@@ -75,6 +75,7 @@ def test_files_are_imported_in_the_child(write, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "option", "words"),
     [
+        ("[plugin:hooks]\nhooks.after_start = wait_for_file('x')", 2, "hooks.after_start", ["would wait for itself"]),
         ("[plugin:flaping]\n", 1, "use", ["no plugin 'flaping'", "did you mean 'flapping'"]),
         ("[plugin:x]\nuse = FlApPiNg", 2, "use", ["no plugin 'FlApPiNg'"]),
         ("[plugin:x]\nuse = a..b", 2, "use", ["'a..b' is no path"]),
