@@ -5,6 +5,8 @@ from __future__ import annotations
 from circus.hooks import OptionSpec, StreamSpec, hookimpl
 
 _PUBLIC = {
+    "Failure": "circus.stream.base",
+    "FileStream": "circus.stream.files",
     "Loss": "circus.stream.base",
     "Source": "circus.stream.base",
     "Stream": "circus.stream.base",
@@ -12,7 +14,9 @@ _PUBLIC = {
 
 _FILENAME = OptionSpec("filename", "text", doc="the file", required=True)
 _TIME_FORMAT = OptionSpec("time_format", "text", doc="format of the time before each line, as strftime has it")
-_FILE = (_FILENAME, _TIME_FORMAT)
+_OWNER = OptionSpec("owner", "text", doc="user or user:group of files that are created")
+_MODE = OptionSpec("mode", "octal", doc="mode of files that are created; by default as the umask has it")
+_FILE = (_FILENAME, _TIME_FORMAT, _OWNER, _MODE)
 _BACKUP_COUNT = OptionSpec("backup_count", "integer(min=0)", 0, doc="number of old files that are kept")
 
 

@@ -26,6 +26,13 @@ class Loss(NamedTuple):
     reason: str
 
 
+class Failure(NamedTuple):
+    """How often a stream has raised over one source's output, and what it raised last."""
+
+    times: int
+    error: str
+
+
 class Stream:
     """A place where the output of processes goes; several sources can share it.
 
@@ -39,7 +46,9 @@ class Stream:
     takes_pieces: bool = False
     """Whether :meth:`write` may get pieces of lines while there is just one source; else it gets whole lines."""
 
-    _losses: Mapping[Source, Loss] = {}  # never changed, only replaced
+    # Neither is ever changed, only replaced.
+    _losses: Mapping[Source, Loss] = {}
+    _failures: Mapping[Source, Failure] = {}
 
     def open(self) -> None:
         """Get ready, before the first process has output, and again after :meth:`close`. Raise ``OSError``."""
@@ -48,8 +57,8 @@ class Stream:
         """Take output. A ``memoryview`` holds the bytes only until this returns.
 
         Unless the stream takes pieces, these are one or more whole lines, each with its newline; only the last of a
-        source may lack it, and a line over 1 MiB comes in several calls. Raise any exception to say that all of
-        ``data`` is lost; where just a part is, call :meth:`lose` instead.
+        source may lack it, and a line over 1 MiB comes in several calls. Raise an exception to say that all of ``data``
+        is lost (any but an ``OSError`` is published as a failure, too); where a part is, call :meth:`lose` instead.
         """
         raise NotImplementedError
 
@@ -73,6 +82,16 @@ class Stream:
         """Return what was dropped since the last call."""
         losses, self._losses = self._losses, {}
         return losses
+
+    def fail(self, source: Source, error: str) -> None:
+        """Note an error that has nothing to do with the system, such as one in the code of a class of its own."""
+        times = self._failures[source].times if source in self._failures else 0
+        self._failures = {**self._failures, source: Failure(times + 1, error)}
+
+    def take_failures(self) -> Mapping[Source, Failure]:
+        """Return what went wrong since the last call."""
+        failures, self._failures = self._failures, {}
+        return failures
 
     def __call__(self, data: Mapping[str, Any]) -> None:
         """Write ``{"pid", "name", "data"}``: how programs that were made for Circus 0.19 call a stream."""
