@@ -33,13 +33,15 @@ LARGEST_SUBSCRIPTION = 64 << 10
 class Publisher:
     """Sends events to whoever has subscribed. Nothing is encoded while nobody has.
 
-    ``on_sync_lost`` is called with the token of a subscription to ``@sync.TOKEN`` that went, as its process does.
+    ``on_sync_lost`` is called with the token of a subscription to ``@sync.TOKEN`` that went, as its process does, and
+    ``on_topic`` with each topic that somebody is the first to subscribe to, or the last to leave.
     """
 
     def __init__(
         self, context: zmq.Context[zmq.Socket[bytes]], loop: asyncio.AbstractEventLoop, journal: Journal
     ) -> None:
         self.on_sync_lost: Callable[[str], None] | None = None
+        self.on_topic: Callable[[bytes], None] | None = None
         self._loop = loop
         self._journal = journal
         self.topics: set[bytes] = set()
@@ -111,6 +113,8 @@ class Publisher:
                 if topic.startswith(SYNC) and self.on_sync_lost is not None:
                     # Not now: that may lead to an event, and another one may just be on its way out.
                     self._loop.call_soon(self.on_sync_lost, topic[len(SYNC) :].decode(errors="replace"))
+            if self.on_topic is not None:
+                self.on_topic(topic)
         self._look_soon()
 
     def _tick(self) -> None:

@@ -150,3 +150,20 @@ def test_who_did_not_ask_for_ticks_gets_none(monkeypatch) -> None:
         assert not plain.poll(0)
 
     on_stage(scenario)
+
+
+def test_each_topic_that_comes_or_goes_is_told_once() -> None:
+    async def scenario(stage: Stage) -> None:
+        told: list[tuple[bytes, bool]] = []
+        stage.publisher.on_topic = lambda topic: told.append((topic, topic in stage.publisher.topics))
+        first, second = stage.subscriber("log."), stage.subscriber("log.")
+        second.subscribe("log.web")
+        await stage.until(lambda: len(told) == 2)
+        first.close()
+        second.unsubscribe("log.web")
+        await stage.until(lambda: len(told) == 3)
+        second.close()
+        await stage.until(lambda: len(told) == 4)
+        assert told == [(b"log.", True), (b"log.web", True), (b"log.web", False), (b"log.", False)]
+
+    on_stage(scenario)
