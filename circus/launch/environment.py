@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,16 @@ _OWN: Final = frozenset(
     ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
 )
 """What a service manager told circusd and nobody else."""
+
+_LOADER_PREFIXES: Final = ("LD_", "MALLOC_", "GLIBC_")
+_LOADER_NAMES: Final = frozenset(
+    "GCONV_PATH GETCONF_DIR HOSTALIASES LOCALDOMAIN LOCPATH NIS_PATH NLSPATH RESOLV_HOST_CONF RES_OPTIONS TMPDIR "
+    "TZDIR".split()
+)
+_SHELL_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_SHELLS_OWN: Final = frozenset(
+    "BASHOPTS BASH_ENV ENV IFS LINENO OLDPWD OPTIND POSIXLY_CORRECT PPID PS1 PS2 PS3 PS4 PWD SHELLOPTS SHLVL _".split()
+)
 
 
 def environment(settings: WatcherSettings, lookup: Lookup, mark: str, notify_address: str = "") -> dict[str, str]:
@@ -41,6 +52,16 @@ def environment(settings: WatcherSettings, lookup: Lookup, mark: str, notify_add
     if notify_address:
         result["NOTIFY_SOCKET"] = notify_address
     return result
+
+
+def is_loaders(name: str) -> bool:
+    """Whether a variable is one that glibc ignores in privileged programs, as it would have code run in them."""
+    return name.startswith(_LOADER_PREFIXES) or name in _LOADER_NAMES
+
+
+def is_changed_by_shells(name: str) -> bool:
+    """Whether a variable does not pass through every shell as it is: no name to a shell, or one of its own."""
+    return name in _SHELLS_OWN or not _SHELL_NAME.fullmatch(name)
 
 
 def _inherited() -> dict[str, str]:

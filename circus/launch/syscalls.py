@@ -76,6 +76,22 @@ def cloexec_inherited(keep: Collection[int] = ()) -> None:
                 continue  # the descriptor that listed the folder
 
 
+@cache
+def inherited_descriptors() -> frozenset[int]:
+    """Return the descriptors from 3 on that a child would inherit; looked up once, at the first call.
+
+    Whoever embeds Circus was started with some, perhaps. What Python opens later, no child inherits.
+    """
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if int(name) > 2 and os.get_inheritable(int(name)):
+                found.add(int(name))
+        except OSError:
+            continue  # the descriptor that listed the folder
+    return frozenset(found)
+
+
 def has_capability(number: int) -> bool:
     """Return whether this process has an effective capability, such as 24 for CAP_SYS_RESOURCE."""
     with open("/proc/self/status", "rb") as file:

@@ -43,9 +43,7 @@ def settings_of(cmd: str, **options: object) -> WatcherSettings:
     return WatcherSettings(name="w", cmd=cmd, **options)  # type: ignore[arg-type]
 
 
-def run(
-    cmd: str, wid: int = 1, pass_fds: tuple[int, ...] = (), sockets: dict[str, int] | None = None, **options: object
-) -> str:
+def run(cmd: str, wid: int = 1, pass_fds: tuple[int, ...] = (), **options: object) -> str:
     """Run a command to its end and return what it wrote."""
     reading, writing = os.pipe()
     try:
@@ -53,7 +51,7 @@ def run(
             settings_of(cmd, **options),
             wid=wid,
             mark="b.1.1.1",
-            outfit=Outfit(None, writing, writing, pass_fds, sockets or {}),
+            outfit=Outfit(None, writing, writing, pass_fds),
         )
     finally:
         os.close(writing)
@@ -92,14 +90,14 @@ def status_field(text: str, name: str) -> str:
         ("one two", ["one", "two"]),
         ("'one two' \"\" back\\\\slash", ["one two", "", "back\\slash"]),
         ("$(circus.env.X) '$(circus.env.X)'", ["two", "words", "two words"]),
-        ("$(circus.wid) ((CIRCUS.WID)) $(circus.sockets.web)", ["3", "3", "3"]),
+        ("$(circus.wid) ((CIRCUS.WID)) $(circus.sockets.web)", ["3", "3", "$(circus.sockets.web)"]),
         ("$(circus.env.nothing) $HOME ~ *", ["$(circus.env.nothing)", "$HOME", "~", "*"]),
         ("a\tb\n c # d", ["a", "b", "c", "#", "d"]),
         (("two words", "$(circus.wid)", "it's", ""), ["two words", "3", "it's", ""]),
     ],
 )
 def test_words(args: str | tuple[str, ...], words: list[str]) -> None:
-    found = run(f"sh -c '{WORDS}' name", wid=3, args=args, env={"X": "two words"}, sockets={"web": 17})
+    found = run(f"sh -c '{WORDS}' name", wid=3, args=args, env={"X": "two words"})
     assert found.splitlines() == words
 
 
