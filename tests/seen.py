@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 from tests.support import Circusd, wait_until
@@ -53,6 +54,18 @@ def resident(pid: int) -> int:
 def open_descriptors(pid: int) -> int:
     """Return how many descriptors a process has open."""
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def is_ignoring(pid: int, signum: int) -> bool:
+    """Return whether a process ignores a signal."""
+    return bool(int(Seen(pid).status("SigIgn")[0], 16) >> (signum - 1) & 1)
+
+
+def deaf(circusd: Circusd, name: str) -> list[int]:
+    """Return the PIDs of a watcher's processes once all of them ignore SIGTERM: a trap takes a moment to be set."""
+    pids = circusd.pids(name)
+    wait_until(lambda: all(is_ignoring(pid, signal.SIGTERM) for pid in pids), f"{name} ignores SIGTERM")
+    return pids
 
 
 def look(circusd: Circusd, name: str, comm: str = "sleep") -> Seen:

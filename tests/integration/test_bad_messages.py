@@ -22,7 +22,7 @@ from circus import commands
 from circus.commands.base import Property
 from circus.config.schema import WATCHER
 from circus.protocol import MESSAGE_LIMIT
-from tests.seen import open_descriptors, resident
+from tests.seen import deaf, open_descriptors, resident
 from tests.support import Circusd, Events, is_alive, wait_until
 
 SLEEP = "cmd = sleep 300"
@@ -611,6 +611,7 @@ def test_a_flood_leaves_room_for_others(circusd: Circusd) -> None:
 
 def test_a_client_that_leaves_while_commands_wait(circusd: Circusd) -> None:
     circusd.start(f"[watcher:w]\n{STUBBORN}\ngraceful_timeout = 1\n[watcher:v]\n{SLEEP}")
+    deaf(circusd, "w")
     with client(circusd) as made:
         made.send(request("stop", 1, name="w", waiting=True))
         for number in range(200):
@@ -653,10 +654,11 @@ def test_a_hundred_clients_at_once(circusd: Circusd) -> None:
 
 def test_graceful_timeout_of_a_kill_as_text(circusd: Circusd) -> None:
     circusd.start(f"[watcher:w]\n{STUBBORN}\ngraceful_timeout = 100")
-    (pid,) = circusd.pids("w")
+    (pid,) = deaf(circusd, "w")
     circusd.ok("kill", name="w", graceful_timeout="0.5")
     assert not is_alive(pid)
-    (pid,) = circusd.wait_for_pids("w", 1)
+    circusd.wait_for_pids("w", 1)
+    (pid,) = deaf(circusd, "w")
     assert circusd.ctl("kill", "w", "--graceful_timeout", "0.2", "--waiting").returncode == 0
     assert not is_alive(pid)
     circusd.ok("set", name="w", options={"graceful_timeout": 0.1})
@@ -669,6 +671,7 @@ def test_no_command_is_ever_refused_because_another_one_runs(circusd: Circusd) -
         f"[watcher:w]\n{SLEEP}\n[watcher:bad]\ncmd = /nowhere\nmax_retry = -1",
         "check_delay = 0.1",
     )
+    deaf(circusd, "slow")
     circusd.ok("stop", name="slow", waiting=False)
     every = ["incr", "decr", "restart", "reload", "stop", "start", "kill"]
     for command in [*every, *every]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.seen import deaf
 from tests.support import Circusd, is_alive, wait_until
 
 SLEEP = "cmd = sleep 300"
@@ -108,7 +109,7 @@ def test_commands_run_side_by_side(circusd: Circusd) -> None:
     circusd.start(
         f"[watcher:slow]\n{STUBBORN}\ngraceful_timeout = 3\n[watcher:quick]\n{SLEEP}\n[watcher:other]\n{SLEEP}"
     )
-    slow, quick = circusd.pids("slow"), circusd.pids("quick")
+    slow, quick = deaf(circusd, "slow"), circusd.pids("quick")
     circusd.ok("restart", name="slow", waiting=False)
     reply = circusd.ok("restart", name="quick")
     assert reply["info"]["stopped"] == quick
@@ -149,6 +150,7 @@ def test_a_signal_to_stop_preempts_a_slow_start(circusd: Circusd, signum: signal
 def test_a_second_signal_shortens_the_grace_and_a_third_kills(circusd: Circusd) -> None:
     circusd.start(f"[watcher:w]\n{STUBBORN}\ngraceful_timeout = 100")
     assert circusd.process is not None
+    deaf(circusd, "w")
     circusd.process.send_signal(signal.SIGTERM)
     wait_until(lambda: "Got signal SIG_TERM" in circusd.output(), "the first signal")
     circusd.process.send_signal(signal.SIGTERM)
@@ -158,6 +160,7 @@ def test_a_second_signal_shortens_the_grace_and_a_third_kills(circusd: Circusd) 
 def test_a_third_signal_kills_at_once(circusd: Circusd) -> None:
     circusd.start(f"[watcher:w]\n{STUBBORN}\ngraceful_timeout = 100")
     assert circusd.process is not None
+    deaf(circusd, "w")
     for count in (1, 2, 3):
         circusd.process.send_signal(signal.SIGTERM)
         wait_until(lambda: circusd.output().count("Got signal") == count, f"signal {count}")  # noqa: B023
@@ -319,12 +322,6 @@ def test_send_hup(circusd: Circusd) -> None:
     circusd.ok("reload", name="w")
     wait_until(out.exists, "the worker got SIGHUP")
     assert circusd.pids("w") == before
-
-
-def is_ignoring(pid: int, signum: int) -> bool:
-    status = Path(f"/proc/{pid}/status").read_text()
-    ignored = next(line for line in status.splitlines() if line.startswith("SigIgn"))
-    return bool(int(ignored.split()[1], 16) >> (signum - 1) & 1)
 
 
 def is_trapping(pid: int, signum: int) -> bool:
@@ -545,8 +542,7 @@ def test_a_set_whose_processes_do_not_come_up_is_taken_back(circusd: Circusd) ->
 
 def test_a_new_watcher_waits_for_the_end_of_a_removed_one_of_its_name(circusd: Circusd) -> None:
     circusd.start(f"[watcher:w]\n{STUBBORN}\ngraceful_timeout = 1")
-    (old,) = circusd.pids("w")
-    wait_until(lambda: is_ignoring(old, signal.SIGTERM), "the trap is set")
+    (old,) = deaf(circusd, "w")
     circusd.ok("rm", name="w", waiting=False)
     circusd.ok("add", name="w", cmd="sleep 300", start=True, waiting=False)
     assert circusd.pids("w") == []
