@@ -36,6 +36,14 @@ class Recorder(CircusPlugin):
 '''
 
 
+IMPATIENT = """
+from circus.plugins import link, runtime
+
+link.TIMEOUT = runtime.SILENCE = 0.5
+"""
+"""What takes less than a second then to notice that circusd does not answer."""
+
+
 class Record:
     """What such a plugin has written."""
 
@@ -73,11 +81,11 @@ class Record:
         wait_until(lambda: self.last >= seq, f"event {seq} reaches {self.path.name}", deadline)
 
 
-def recorder_section(circusd: Circusd, name: str = "recorder", more: str = "") -> str:
+def recorder_section(circusd: Circusd, name: str = "recorder", more: str = "", *, impatient: bool = False) -> str:
     """Write the plugin beside the configuration, if that is to be done, and return its section."""
     path = circusd.folder / "recorder.py"
     if not path.exists():
-        path.write_text(RECORDER)
+        path.write_text(RECORDER + IMPATIENT * impatient)
     return f"[plugin:{name}]\nuse = ./recorder.py:Recorder\nfile = {circusd.folder}/{name}.txt\n{more}\n"
 
 

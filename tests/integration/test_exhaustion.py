@@ -107,16 +107,21 @@ class Line:
     def __init__(self, circusd: Circusd) -> None:
         self._socket = circusd.context.socket(zmq.DEALER)
         self._socket.connect(circusd.endpoint)
+        self._process = circusd.process
         self.call("list")
 
     def call(self, command: str, **properties: Any) -> dict[str, Any]:
         self._socket.send_json({"command": command, "properties": properties})
-        assert self._socket.poll(20_000), f"no reply to {command}"
+        wait_until(lambda: self._socket.poll(10) or self._is_over(), f"a reply to {command}")
+        assert self._socket.poll(0), f"circusd ended instead of replying to {command}"
         reply: dict[str, Any] = self._socket.recv_json()  # type: ignore[assignment]
         return reply
 
     def close(self) -> None:
         self._socket.close(linger=0)
+
+    def _is_over(self) -> bool:
+        return self._process is not None and self._process.poll() is not None
 
 
 def test_no_more_descriptors(circusd: Circusd) -> None:

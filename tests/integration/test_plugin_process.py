@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -269,6 +268,10 @@ class Mine(CircusPlugin):
 def test_a_plugin_does_not_outlive_circusd(circusd: Circusd, busy: bool) -> None:
     wait = "time.sleep(1000)" if busy else "pass"
     code = f"""
+from circus.plugins import lifeline
+
+lifeline.LAST_WORDS = {0.5 if busy else 5.0}
+
 class Mine(CircusPlugin):
     @hookimpl
     def on_event(self, event):
@@ -525,16 +528,14 @@ class Mine(CircusPlugin):
 
 
 def test_a_plugin_waits_for_a_circusd_that_stands_still(circusd: Circusd) -> None:
-    circusd.start(SLEEP + recorder_section(circusd))
+    circusd.start(SLEEP + recorder_section(circusd, impatient=True))
     heard = record(circusd)
     wait_until(lambda: heard.resyncs, "it has begun")
     pid = pid_of(circusd, "recorder")
     assert circusd.process is not None
     circusd.process.send_signal(signal.SIGSTOP)
-    warned = time.monotonic() + 30
     try:
         wait_until(lambda: "accepts connections but does not answer" in circusd.output(), "it notices", 40)
-        assert time.monotonic() < warned + 20
     finally:
         circusd.process.send_signal(signal.SIGCONT)
     heard.wait_for(storm(circusd, 5))
@@ -558,7 +559,7 @@ def test_what_runs_the_functions_of_hooks_is_there_from_the_start(circusd: Circu
 
 def test_a_reload_that_moves_the_endpoints_and_is_rolled_back(circusd: Circusd) -> None:
     """The plugins were started anew for endpoints that are gone again: they notice, and end for others to follow."""
-    circusd.start(SLEEP + recorder_section(circusd))
+    circusd.start(SLEEP + recorder_section(circusd, impatient=True))
     heard = record(circusd)
     wait_until(lambda: heard.resyncs, "it has begun")
     broken = circusd.folder / "broken"
@@ -566,7 +567,7 @@ def test_a_reload_that_moves_the_endpoints_and_is_rolled_back(circusd: Circusd) 
     broken.chmod(0o755)
     old = circusd.endpoint, circusd.pubsub_endpoint
     circusd.endpoint, circusd.pubsub_endpoint = f"{old[0]}2", f"{old[1]}2"
-    circusd.write(SLEEP + recorder_section(circusd) + f"[watcher:broken]\ncmd = {broken}\n")
+    circusd.write(SLEEP + recorder_section(circusd, impatient=True) + f"[watcher:broken]\ncmd = {broken}\n")
     circusd.endpoint, circusd.pubsub_endpoint = old
     reply = circusd.call("reloadconfig", waiting=True)
     assert "rolled back" in reply["reason"], reply
