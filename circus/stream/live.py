@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from circus.events import topic_name
 
 if TYPE_CHECKING:
     import asyncio
-
-    from circus.stream.base import Source
 
 TOPIC: Final = "log."
 """What the topics of output begin with; the name of the watcher follows."""
@@ -28,6 +26,16 @@ MESSAGE: Final = 16 << 10
 """Bytes in a message. libzmq holds back a thousand messages for a subscriber that has stopped reading."""
 LONG: Final = 4 << 10
 """Bytes without a newline after which skipping ends in the middle of a line, as there may never be one."""
+
+
+class Writer(Protocol):
+    """A process that writes."""
+
+    watcher: str
+    wid: int
+    pid: int
+    started: float
+    """Seconds since the epoch: another process may have the same number later."""
 
 
 class _Waiting:
@@ -51,8 +59,8 @@ class Live:
         self._loop = loop
         self._publish = publish
         self._lock = threading.Lock()
-        self._waiting: dict[tuple[str, int, int], _Waiting] = {}
-        self._torn: set[Source] = set()
+        self._waiting: dict[Writer, _Waiting] = {}
+        self._torn: set[tuple[Writer, str]] = set()
         self._round_follows = False
 
     def look(self, topic: bytes, topics: Iterable[bytes]) -> None:
@@ -69,38 +77,37 @@ class Live:
             self._waiting.clear()
             self._torn.clear()
 
-    def feed(self, source: Source, offset: int, data: bytes | memoryview) -> None:
+    def feed(self, writer: Writer, stream: str, offset: int, data: bytes | memoryview) -> None:
         """Take what a process has written after ``offset`` bytes. Any thread may call this, in order for a process."""
         with self._lock:
             if not self.wanted:
                 return
-            waiting = self._waiting_of(source)
+            waiting = self._waiting_of(writer)
             limit = min(OF_PROCESS, WAITING // len(self._waiting))
-            begin, taken, torn = choose(data, limit - waiting.size, source in self._torn)
-            (self._torn.add if torn else self._torn.discard)(source)
+            begin, taken, torn = choose(data, limit - waiting.size, (writer, stream) in self._torn)
+            (self._torn.add if torn else self._torn.discard)((writer, stream))
             if taken:
                 waiting.size += len(taken)
                 offset += begin
-                if waiting.runs and waiting.runs[-1][0] == source.name and _end(waiting.runs[-1]) == offset:
+                if waiting.runs and waiting.runs[-1][0] == stream and _end(waiting.runs[-1]) == offset:
                     waiting.runs[-1][2].extend(taken)
                 else:
-                    waiting.runs.append((source.name, offset, bytearray(taken)))
+                    waiting.runs.append((stream, offset, bytearray(taken)))
 
-    def end(self, source: Source, offset: int) -> None:
-        """Take note that nothing more comes from ``source``, whose process has written ``offset`` bytes."""
+    def end(self, writer: Writer, stream: str, offset: int) -> None:
+        """Take note that nothing more comes from ``stream`` of a process that has written ``offset`` bytes."""
         with self._lock:
-            self._torn.discard(source)
+            self._torn.discard((writer, stream))
             if self.wanted:
-                self._waiting_of(source).ended.append((source.name, offset))
+                self._waiting_of(writer).ended.append((stream, offset))
 
-    def _waiting_of(self, source: Source) -> _Waiting:
+    def _waiting_of(self, writer: Writer) -> _Waiting:
         if not self._round_follows:
             self._round_follows = True
             self._loop.call_soon_threadsafe(self._loop.call_later, INTERVAL, self._round)
-        key = (source.watcher, source.wid, source.pid)
-        if key not in self._waiting:
-            self._waiting[key] = _Waiting()
-        return self._waiting[key]
+        if writer not in self._waiting:
+            self._waiting[writer] = _Waiting()
+        return self._waiting[writer]
 
     def _round(self) -> None:
         """Publish what has waited longest. What is left has its turn in the next round."""
@@ -108,20 +115,24 @@ class Live:
         size = 0
         with self._lock:
             while self._waiting and size < OF_ROUND:
-                key = next(iter(self._waiting))
-                chosen.append((key, self._waiting.pop(key)))
+                writer = next(iter(self._waiting))
+                chosen.append((writer, self._waiting.pop(writer)))
                 size += chosen[-1][1].size
             self._round_follows = bool(self._waiting)
             if self._round_follows:
                 self._loop.call_later(INTERVAL, self._round)
-        for (watcher, wid, pid), waiting in chosen:
-            topic, whose = TOPIC + topic_name(watcher), {"watcher": watcher, "wid": wid, "pid": pid}
-            for stream, offset, run in waiting.runs:
-                for at in range(0, len(run), MESSAGE):
-                    text = run[at : at + MESSAGE].decode("utf-8", "surrogateescape")
-                    self._publish(topic, {**whose, "stream": stream, "offset": offset + at, "data": text})
-            for stream, offset in waiting.ended:
-                self._publish(topic, {**whose, "stream": stream, "offset": offset, "data": "", "end": True})
+        for writer, waiting in chosen:
+            self._tell(writer, waiting)
+
+    def _tell(self, writer: Writer, waiting: _Waiting) -> None:
+        topic = TOPIC + topic_name(writer.watcher)
+        whose = {"watcher": writer.watcher, "wid": writer.wid, "pid": writer.pid, "started": writer.started}
+        for stream, offset, run in waiting.runs:
+            for at in range(0, len(run), MESSAGE):
+                text = run[at : at + MESSAGE].decode("utf-8", "surrogateescape")
+                self._publish(topic, {**whose, "stream": stream, "offset": offset + at, "data": text})
+        for stream, offset in waiting.ended:
+            self._publish(topic, {**whose, "stream": stream, "offset": offset, "data": "", "end": True})
 
 
 def choose(data: bytes | memoryview, room: int, torn: bool) -> tuple[int, bytes, bool]:

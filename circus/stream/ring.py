@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 SIZE: Final = 64 << 10
@@ -38,8 +37,9 @@ class Ring:
     def __init__(self, size: int = SIZE) -> None:
         self.offset = 0
         """Bytes that the process has written so far."""
+        self.kept = 0
+        """Bytes of them that are here."""
         self._size = size
-        self._kept = 0
         self._runs: deque[tuple[str, bytearray]] = deque()
         self._torn: dict[str, bool] = {}
         """For each stream of which something was dropped: whether that ended within a line."""
@@ -48,14 +48,14 @@ class Ring:
         """Keep what was written to ``stream``, and drop the oldest bytes where there is no room."""
         self.offset += len(data)
         if len(data) > self._size:
-            self._drop(self._kept)
+            self._drop(self.kept)
             self._torn[stream] = data[-self._size - 1] != ord(b"\n")
             data = data[-self._size :]
         if not self._runs or self._runs[-1][0] != stream:
             self._runs.append((stream, bytearray()))
         self._runs[-1][1].extend(data)
-        self._kept += len(data)
-        self._drop(self._kept - self._size)
+        self.kept += len(data)
+        self._drop(self.kept - self._size)
 
     def last(self, lines: int, size: int = SIZE, only: str = "") -> list[Line]:
         """Return the last lines, at most so many and so many bytes, in the order of their ends.
@@ -63,13 +63,13 @@ class Ring:
         They are those of one stream, ``only``, or of both. A line whose beginning is no longer kept is left out, unless
         there is no other of its stream. The oldest is cut where the bytes do not suffice.
         """
-        found: list[Line] = []
-        for line in self._backwards(only):
-            if len(found) >= lines or size <= 0:
-                break
-            found.append(_cut(line, size))
-            size -= len(line.data)
-        return sorted(found, key=lambda line: line.pieces[-1].offset)
+        chosen: list[Line] = []
+        for line in self._backwards(lines, size, only):
+            length = len(line.data)
+            if size > 0:
+                chosen.append(line if length <= size else _cut(line, size))
+            size -= length
+        return chosen[::-1]
 
     def _drop(self, excess: int) -> None:
         while excess > 0:
@@ -79,34 +79,35 @@ class Ring:
             del run[:dropped]
             if not run:
                 self._runs.popleft()
-            self._kept -= dropped
+            self.kept -= dropped
             excess -= dropped
 
-    def _backwards(self, only: str) -> Iterator[Line]:
-        """Yield lines as their beginnings are met on the way back."""
-        begun: dict[str, list[Piece]] = {}
-        given: set[str] = set()
-        for piece in self._parts():
-            if only and piece.stream != only:
-                continue
-            if piece.data.endswith(b"\n") and piece.stream in begun:
-                yield Line(piece.stream, begun.pop(piece.stream)[::-1])
-                given.add(piece.stream)
-            begun.setdefault(piece.stream, []).append(piece)
-        for stream, pieces in begun.items():
-            if not self._torn.get(stream) or stream not in given:
-                yield Line(stream, pieces[::-1])
-
-    def _parts(self) -> Iterator[Piece]:
-        """Yield what is kept from its end on, cut behind each newline."""
+    def _backwards(self, lines: int, size: int, only: str) -> list[Line]:
+        """Return the last lines, the newest first, with enough of them for so many bytes."""
+        found: list[Line] = []
+        begun: dict[str, Line] = {}
         start = self.offset
         for stream, run in reversed(self._runs):
             start -= len(run)
             end = len(run)
-            while end:
+            while end and (not only or stream == only):
                 begin = run.rfind(b"\n", 0, end - 1) + 1
-                yield Piece(stream, start + begin, bytes(run[begin:end]))
+                if stream in begun and run[end - 1] == ord(b"\n"):
+                    del begun[stream]  # it begins behind this one
+                if stream not in begun:
+                    if len(found) >= lines or size <= 0:
+                        break
+                    begun[stream] = Line(stream, [])
+                    found.append(begun[stream])
+                begun[stream].pieces.insert(0, Piece(stream, start + begin, bytes(run[begin:end])))
+                size -= end - begin
                 end = begin
+            if not begun and (len(found) >= lines or size <= 0):
+                break
+        for stream, line in begun.items():
+            if self._torn.get(stream) and sum(other.stream == stream for other in found) > 1:
+                found.remove(line)
+        return found
 
 
 def _cut(line: Line, size: int) -> Line:

@@ -11,11 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from circus.stream import live as module
-from circus.stream.base import Source
 from circus.stream.live import LONG, MESSAGE, Live, choose
 from tests.support import DEADLINE
 
-WEB = Source("My Web", 1, 100, "stdout")
+
+class Process:
+    """One that writes."""
+
+    def __init__(self, pid: int) -> None:
+        self.watcher, self.wid, self.pid, self.started = "My Web", 1, pid, 7.5
+        self.offset = 0
 
 
 class Stage:
@@ -25,12 +30,12 @@ class Stage:
         self.published: list[tuple[str, dict[str, Any]]] = []
         self.live = Live(asyncio.get_running_loop(), lambda topic, data: self.published.append((topic, data)))
         self.live.look(b"log.", [b"watcher.", b"log."])
-        self.offset: dict[int, int] = {}
+        self.web = Process(100)
 
-    def write(self, source: Source, data: bytes) -> None:
-        offset = self.offset.get(source.pid, 0)
-        self.live.feed(source, offset, memoryview(data))
-        self.offset[source.pid] = offset + len(data)
+    def write(self, data: bytes, process: Process | None = None, stream: str = "stdout") -> None:
+        process = process or self.web
+        self.live.feed(process, stream, process.offset, memoryview(data))
+        process.offset += len(data)
 
     async def until(self, condition: Callable[[], Any]) -> None:
         end = asyncio.get_running_loop().time() + DEADLINE
@@ -38,9 +43,10 @@ class Stage:
             assert asyncio.get_running_loop().time() < end
             await asyncio.sleep(0.002)
 
-    async def end(self, source: Source = WEB) -> None:
-        self.live.end(source, self.offset.get(source.pid, 0))
-        await self.until(lambda: any(data.get("end") and data["pid"] == source.pid for _, data in self.published))
+    async def end(self, process: Process | None = None) -> None:
+        process = process or self.web
+        self.live.end(process, "stdout", process.offset)
+        await self.until(lambda: any(data.get("end") and data["pid"] == process.pid for _, data in self.published))
 
     def pieces(self) -> list[tuple[int, str]]:
         return [(data["offset"], data["data"]) for _, data in self.published if not data.get("end")]
@@ -55,11 +61,11 @@ def on_stage(scenario: Callable[[Stage], Coroutine[Any, Any, None]]) -> None:
 
 def test_what_comes_in_a_round_is_one_message() -> None:
     async def scenario(stage: Stage) -> None:
-        stage.write(WEB, b"one\nt")
-        stage.write(WEB, b"wo\n\xc3")
-        stage.write(WEB._replace(name="stderr"), b"oh\n")
+        stage.write(b"one\nt")
+        stage.write(b"wo\n\xc3")
+        stage.write(b"oh\n", stream="stderr")
         await stage.end()
-        whose = {"watcher": "My Web", "wid": 1, "pid": 100}
+        whose = {"watcher": "My Web", "wid": 1, "pid": 100, "started": 7.5}
         assert stage.published == [
             ("log.my_web", {**whose, "stream": "stdout", "offset": 0, "data": "one\ntwo\n\udcc3"}),
             ("log.my_web", {**whose, "stream": "stderr", "offset": 9, "data": "oh\n"}),
@@ -73,12 +79,12 @@ def test_nobody_follows() -> None:
     async def scenario(stage: Stage) -> None:
         stage.live.look(b"watcher.", [b"watcher.", b"log.web"])
         assert stage.live.wanted
-        stage.write(WEB, b"lost\n")
+        stage.write(b"lost\n")
         stage.live.look(b"log.web", [b"watcher."])
         assert not stage.live.wanted
-        stage.write(WEB, b"nobody hears it\n")
+        stage.write(b"nobody hears it\n")
         stage.live.look(b"log.my_web", [b"log.my_web"])
-        stage.write(WEB, b"this\n")
+        stage.write(b"this\n")
         await stage.end()
         assert stage.pieces() == [(21, "this\n")]
 
@@ -88,15 +94,15 @@ def test_nobody_follows() -> None:
 def test_too_much_is_skipped_in_whole_lines() -> None:
     async def scenario(stage: Stage) -> None:
         line = b"x" * 1023 + b"\n"
-        stage.write(WEB, line * 100 + b"half")
-        stage.write(WEB, b" of a line\nskipped\n")
+        stage.write(line * 100 + b"half")
+        stage.write(b" of a line\nskipped\n")
         await stage.end()
         whole = stage.pieces()
         assert "".join(data for _, data in whole) == line.decode() * 64
         assert max(len(data) for _, data in whole) == MESSAGE
-        stage.write(WEB, b"\nagain\n")
+        stage.write(b"\nagain\n")
         await stage.until(lambda: len(stage.pieces()) > len(whole))
-        assert stage.pieces()[-1] == (stage.offset[100] - 7, "\nagain\n")
+        assert stage.pieces()[-1] == (stage.web.offset - 7, "\nagain\n")
 
     on_stage(scenario)
 
@@ -104,11 +110,12 @@ def test_too_much_is_skipped_in_whole_lines() -> None:
 def test_the_first_lines_of_a_round_do_not_keep_others_out(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(stage: Stage) -> None:
         monkeypatch.setattr(module, "OF_ROUND", 10)
-        for pid in (1, 2, 3):
-            stage.write(WEB._replace(pid=pid), b"0123456789\n")
-        stage.write(WEB._replace(pid=1), b"more\n")
-        for pid in (3, 2, 1):
-            await stage.end(WEB._replace(pid=pid))
+        processes = [Process(pid) for pid in (1, 2, 3)]
+        for process in processes:
+            stage.write(b"0123456789\n", process)
+        stage.write(b"more\n", processes[0])
+        for process in reversed(processes):
+            await stage.end(process)
         assert [(data["pid"], data["data"]) for _, data in stage.published if data["data"]] == [
             (1, "0123456789\nmore\n"),
             (2, "0123456789\n"),
