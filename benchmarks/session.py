@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from benchmarks.births import Birth, Births
 from benchmarks.clients import await_socket
 from benchmarks.errors import Failed
 from benchmarks.peers.base import Peer
-from benchmarks.tools import Programs
 
 START_TIMEOUT = 60.0  # seconds for all workers to come up
 LOG_TAIL = 300  # characters of the supervisor's own output that a failure shows
@@ -71,12 +70,12 @@ class Session:
 
 
 @contextlib.contextmanager
-def launch(peer: Peer, workers: int, programs: Programs, root: Path) -> Iterator[Session]:
+def launch(peer: Peer, root: Path, write: Callable[[Path], None]) -> Iterator[Session]:
     """Write the configuration and start the supervisor; at the end kill whatever is left of it and remove its files."""
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=root))
     births = Births(folder / "births")
     try:
-        peer.write(folder, workers, (*programs.worker, str(folder / "births")))
+        write(folder)
         argv = peer.argv(folder)
         with (folder / "log").open("wb") as log:
             launched = time.monotonic_ns()
@@ -91,8 +90,8 @@ def launch(peer: Peer, workers: int, programs: Programs, root: Path) -> Iterator
 
 
 @contextlib.contextmanager
-def running(peer: Peer, workers: int, programs: Programs, root: Path) -> Iterator[Session]:
+def running(peer: Peer, workers: int, root: Path, write: Callable[[Path], None]) -> Iterator[Session]:
     """As launch, but all workers run already."""
-    with launch(peer, workers, programs, root) as session:
+    with launch(peer, root, write) as session:
         session.await_workers(workers)
         yield session

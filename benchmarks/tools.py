@@ -1,4 +1,4 @@
-"""What the measurements stand on: the two small programs, the folders, and the environments of the Python peers."""
+"""What the measurements stand on: the small programs, the folders, and the environments of the Python peers."""
 
 import os
 import resource
@@ -20,26 +20,27 @@ DESCRIPTORS = 8192  # supervisor holds three pipes for each of 1,000 workers
 
 @dataclass(frozen=True)
 class Programs:
-    """Command lines (without arguments) of the supervised worker and of the bare spawn-and-wait loop."""
+    """Command lines (without arguments) of the supervised worker, of one that writes, and of the floor."""
 
     worker: tuple[str, ...]
+    writer: tuple[str, ...]
     floor: tuple[str, ...]
 
     @property
     def native(self) -> bool:
-        """True if both were compiled; the Python ones take some 10 ms to start, which hides the differences."""
+        """True if they were compiled; the Python ones take some 10 ms to start, which hides the differences."""
         return len(self.worker) == 1
 
 
 def build() -> Programs:
-    """Compile worker.c and floor.c into the cache; without a C compiler take the slower Python ones."""
+    """Compile them into the cache; without a C compiler take the slower Python ones."""
     compiler = shutil.which("gcc") or shutil.which("cc")
-    if compiler is None:
-        return Programs(worker=_interpreted("worker"), floor=_interpreted("floor"))
-    return Programs(worker=(_compiled(compiler, "worker"),), floor=(_compiled(compiler, "floor"),))
+    return Programs(**{name: _program(compiler, name) for name in ("worker", "writer", "floor")})
 
 
-def _interpreted(name: str) -> tuple[str, ...]:
+def _program(compiler: str | None, name: str) -> tuple[str, ...]:
+    if compiler is not None:
+        return (_compiled(compiler, name),)
     return (sys.executable, "-S", "-E", str(HERE / "native" / f"{name}.py"))
 
 

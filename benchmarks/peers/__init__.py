@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from benchmarks.peers.base import Peer
 from benchmarks.peers.circus import Ours, Released
-from benchmarks.peers.floor import Floor
+from benchmarks.peers.floor import Cat, Floor
 from benchmarks.peers.runit import Runit
 from benchmarks.peers.s6 import S6
 from benchmarks.peers.supervisor import Supervisor
@@ -17,5 +17,6 @@ FACTORIES: dict[str, Callable[[Programs], Peer]] = {
     "supervisor": lambda _: Supervisor(),
     "s6": lambda _: S6(),
     "runit": lambda _: Runit(),
+    "cat": Cat,
     FLOOR: Floor,
 }

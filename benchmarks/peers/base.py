@@ -2,10 +2,22 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGTERM
 
 from benchmarks.clients import Client
+
+LOGS = "logs"
+"""The folder in the folder of a run in which captured output is kept."""
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """When a file is rotated, in bytes, and how many rotated ones are kept."""
+
+    max_bytes: int
+    backups: int
 
 
 class Peer(ABC):
@@ -34,6 +46,10 @@ class Peer(ABC):
     def write(self, folder: Path, workers: int, command: Sequence[str]) -> None:
         """Write the configuration: so many workers, all with this command line."""
 
+    def write_capturing(self, folder: Path, workers: int, command: Sequence[str], rotation: Rotation) -> None:
+        """As write, but the standard output of each worker goes into rotating files of its own, in LOGS."""
+        raise NotImplementedError(f"{self.name} captures no output")
+
     @abstractmethod
     def argv(self, folder: Path) -> list[str]:
         """The command line that starts the supervisor in the foreground."""
@@ -54,14 +70,21 @@ def run_file(command: Sequence[str]) -> str:
     return f"#!/bin/sh\nexec {' '.join(command)}\n"
 
 
-def write_services(scan: Path, workers: int, command: Sequence[str]) -> None:
-    """One service directory for each worker, as s6 and runit know them."""
-    text = run_file(command)
+def write_services(scan: Path, workers: int, command: Sequence[str], logger: Sequence[str] = ()) -> None:
+    """One service directory for each worker, as s6 and runit know them; logger gets the folder of the log as well."""
     for number in range(workers):
         service = scan / service_name(number)
-        service.mkdir(parents=True)
-        (service / "run").write_text(text)
-        (service / "run").chmod(0o755)
+        _write_service(service, command)
+        if logger:
+            log = scan.parent / LOGS / service_name(number)
+            log.mkdir(parents=True)
+            _write_service(service / "log", (*logger, str(log)))
+
+
+def _write_service(service: Path, command: Sequence[str]) -> None:
+    service.mkdir(parents=True)
+    (service / "run").write_text(run_file(command))
+    (service / "run").chmod(0o755)
 
 
 def service_name(number: int) -> str:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.clients import SupervisorClient
-from benchmarks.peers.base import Peer
+from benchmarks.peers.base import LOGS, Peer, Rotation
 from benchmarks.tools import distribution_version, peer_environment
 
 
 class Supervisor(Peer):
-    """One program with as many processes; their output is not captured, as nowhere here."""
+    """One program with as many processes."""
 
     name = "supervisor"
     control = "control"
@@ -24,6 +24,19 @@ class Supervisor(Peer):
         return distribution_version(self.programs / "python", "supervisor")
 
     def write(self, folder: Path, workers: int, command: Sequence[str]) -> None:
+        self._write(folder, workers, command, "stdout_logfile = NONE\n")
+
+    def write_capturing(self, folder: Path, workers: int, command: Sequence[str], rotation: Rotation) -> None:
+        for number in range(workers):
+            (folder / LOGS / f"{number:04}").mkdir(parents=True)
+        output = (
+            f"stdout_logfile = {folder / LOGS}/%(process_num)04d/out.log\n"
+            f"stdout_logfile_maxbytes = {rotation.max_bytes}\n"
+            f"stdout_logfile_backups = {rotation.backups}\n"
+        )
+        self._write(folder, workers, command, output)
+
+    def _write(self, folder: Path, workers: int, command: Sequence[str], output: str) -> None:
         (folder / "supervisord.conf").write_text(
             "[supervisord]\n"
             "nodaemon = true\n"
@@ -41,8 +54,8 @@ class Supervisor(Peer):
             f"numprocs = {workers}\n"
             "process_name = %(program_name)s_%(process_num)04d\n"
             "autorestart = true\n"
-            "stdout_logfile = NONE\n"
             "stderr_logfile = NONE\n"
+            f"{output}"
         )
 
     def argv(self, folder: Path) -> list[str]:

@@ -18,13 +18,21 @@ class Bench:
     root: Path
     quick: bool
 
-    def running(self, peer: Peer, workers: int) -> AbstractContextManager[Session]:
-        """The supervisor with all its workers running."""
-        return running(peer, workers, self.programs, self.root)
+    def running(
+        self, peer: Peer, workers: int, write: Callable[[Path], None] | None = None
+    ) -> AbstractContextManager[Session]:
+        """The supervisor with all its workers running.
+
+        write: puts another configuration than the usual one into the folder.
+        """
+        return running(peer, workers, self.root, write or self._usual(peer, workers))
 
     def launch(self, peer: Peer, workers: int) -> AbstractContextManager[Session]:
         """The supervisor just launched."""
-        return launch(peer, workers, self.programs, self.root)
+        return launch(peer, self.root, self._usual(peer, workers))
+
+    def _usual(self, peer: Peer, workers: int) -> Callable[[Path], None]:
+        return lambda folder: peer.write(folder, workers, (*self.programs.worker, str(folder / "births")))
 
 
 @dataclass(frozen=True)

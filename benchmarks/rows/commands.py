@@ -55,7 +55,7 @@ def _connected(peer: Peer, bench: Bench, workers: int) -> Iterator[Client]:
 
 
 @contextlib.contextmanager
-def _echo(bench: Bench) -> Iterator[Client]:
+def echo(bench: Bench) -> Iterator[Client]:
     """A bare ROUTER that sends everything back: what the transport and the client alone take."""
     path = Path(bench.root) / f"bench-echo-{time.monotonic_ns()}"
     server = subprocess.Popen([sys.executable, "-c", ECHO, f"ipc://{path}"])
@@ -74,7 +74,7 @@ def _echo(bench: Bench) -> Iterator[Client]:
 
 def _commands(peer: Peer, bench: Bench) -> Mapping[str, float]:
     seconds = 0.5 if bench.quick else 2.0
-    with _echo(bench) if peer.name == "floor" else _connected(peer, bench, 1) as client:
+    with echo(bench) if peer.name == "floor" else _connected(peer, bench, 1) as client:
         return {
             "commands-ping": _per_second(client.ping, seconds),
             "commands-names": _per_second(client.names, seconds),
