@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import os
-import re
-import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
-from circus.exc import CircusError
 from circus.hooks.calls import parse_call
-from circus.hooks.references import ACCEPTED, is_file, is_path
+from circus.hooks.importing import Importer, LoadError, search_folders
+from circus.hooks.references import ACCEPTED, is_path
 from circus.hooks.registry import registry
 from circus.hooks.spaces import Space, Spaces
-from circus.kinds import nearest
 
 Json = dict[str, Any]
-
-
-class HookError(CircusError):
-    """A function that cannot be loaded; the message says which and why."""
 
 
 class Loaded(NamedTuple):
@@ -40,7 +28,7 @@ class Loader:
     """Loads functions and keeps them, for each watcher by itself. Any thread may ask."""
 
     def __init__(self, spaces: Spaces) -> None:
-        self._spaces = spaces
+        self._importer = Importer(spaces)
         self._kept: dict[tuple[str, str], tuple[str, tuple[str, ...], Loaded]] = {}
         self._outdated: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
@@ -48,7 +36,7 @@ class Loader:
     def load(self, watcher: str, hook: str, text: str, options: Json) -> Loaded:
         """Return the function that ``text`` names for a hook of a watcher with these options.
 
-        Raise ``HookError`` with the reason; what its module raises while it is imported comes through as it is.
+        Raise ``LoadError`` with the reason; what its module raises while it is imported comes through as it is.
         """
         folders = search_folders(options)
         with self._lock:
@@ -78,100 +66,11 @@ class Loader:
         try:
             path, args, kwargs = parse_call(text)
         except ValueError as error:
-            raise HookError(str(error)) from None
+            raise LoadError(str(error)) from None
         if path in registry().hooks:
-            space = self._spaces.space(())
-            found = self._from_module(registry().hooks[path].spec.function, space, False)
-        elif is_file(path):
-            file = os.path.abspath(path.rpartition(":")[0])
-            space = self._spaces.space((os.path.dirname(file), *folders))
-            found = self._from_file(file, path.rpartition(":")[2], space, anew)
+            found, space = self._importer.find(registry().hooks[path].spec.function, ())
         elif is_path(path):
-            space = self._spaces.space(folders)
-            found = self._from_module(path, space, anew)
+            found, space = self._importer.find(path, folders, anew=anew)
         else:
-            raise HookError(registry().missing("hook function", path, registry().hooks, ACCEPTED))
-        if not callable(found):
-            raise HookError(f"{path} is a {type(found).__name__}, nothing that can be called; accepted: {ACCEPTED}")
+            raise LoadError(registry().missing("hook function", path, registry().hooks, ACCEPTED))
         return Loaded(found, args, kwargs, space)
-
-    def _from_file(self, file: str, names: str, space: Space, anew: bool) -> Any:
-        # Not the file's own name, which may be that of any module.
-        name = "circus_hooks_in" + re.sub(r"\W", "_", file)
-        if anew:
-            self._spaces.forget(space, name)
-        with self._spaces.entered(space):
-            module = sys.modules.get(name) or _import_file(name, file)
-        return _attribute(module, names, file)
-
-    def _from_module(self, path: str, space: Space, anew: bool) -> Any:
-        if anew:
-            self._spaces.forget(space, path.replace(":", "."))
-        module, colon, names = path.partition(":")
-        with self._spaces.entered(space):
-            if colon:
-                return _attribute(_import(module, module, space), names, module)
-            parts = path.split(".")
-            for count in range(len(parts) - 1, 0, -1):
-                module = ".".join(parts[:count])
-                # A class in a module may come before the name of the function.
-                if count == 1 or _exists(module):
-                    break
-            return _attribute(_import(module, path, space), ".".join(parts[count:]), module)
-
-
-def _exists(module: str) -> bool:
-    try:
-        return module in sys.modules or importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
-
-
-def _import(name: str, path: str, space: Space) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if not f"{name}.".startswith(f"{error.name}."):
-            raise
-        searched = ", ".join(space.folders) or "none is set"
-        raise HookError(
-            f"{path} cannot be imported: there is no module {error.name!r}, neither in the watcher's PYTHONPATH "
-            f"({searched}) nor among those of circusd; accepted: {ACCEPTED}"
-        ) from None
-
-
-def _import_file(name: str, file: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None or not os.path.isfile(file):
-        raise HookError(f"there is no file {file}; accepted: {ACCEPTED}")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-def _attribute(module: ModuleType, names: str, place: str) -> Any:
-    found: Any = module
-    for name in names.split("."):
-        try:
-            found = getattr(found, name)
-        except AttributeError:
-            raise HookError(f"{place} has no {name!r}{nearest(name, dir(found))}; accepted: {ACCEPTED}") from None
-    return found
-
-
-def search_folders(options: Json) -> tuple[str, ...]:
-    """Return the folders that a watcher's own Python would search first: its PYTHONPATH, and its virtualenv's."""
-    folders = [folder for folder in str(options["env"].get("PYTHONPATH", "")).split(os.pathsep) if folder]
-    if options["virtualenv"]:
-        version = options["virtualenv_py_ver"] or f"{sys.version_info.major}.{sys.version_info.minor}"
-        packages = Path(options["virtualenv"], "lib", f"python{version}", "site-packages")
-        folders.append(str(packages))
-        for file in sorted(packages.glob("*.pth")):
-            lines = file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-            # Lines that are code are meant for that Python, not for this one.
-            folders += [str(packages / line) for line in map(str.strip, lines) if (packages / line).is_dir()]
-    return tuple(folders)

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from circus.hooks import ready_made
-from circus.hooks.loading import HookError, Loader, search_folders
+from circus.hooks.importing import LoadError, search_folders
+from circus.hooks.loading import Loader
 from circus.hooks.spaces import HOME, Spaces
 from tests.support import DEADLINE
 
@@ -114,7 +115,7 @@ def test_a_registered_name_leads_to_its_function_and_arguments_stand_after_any(
 )
 def test_what_leads_nowhere_is_told(loader: Loader, write: Write, tmp_path: Path, path: str, why: str) -> None:
     write("errors_a.py", "VALUE = 3\ndef hook(): pass\n")
-    with pytest.raises(HookError, match=why):
+    with pytest.raises(LoadError, match=why):
         loader.load("w", "before_start", path, at(tmp_path))
 
 
@@ -299,5 +300,5 @@ def test_a_virtualenv_is_searched_with_the_folders_that_it_names(loader: Loader,
     assert search_folders(options) == (str(tmp_path / packages), str(tmp_path / "beside"))
     assert loader.load("w", "before_start", "in_the_venv.hook", options).function() == "found"
     options = at(virtualenv=str(tmp_path / "venv"), virtualenv_py_ver="2.7")
-    with pytest.raises(HookError, match="there is no module"):
+    with pytest.raises(LoadError, match="there is no module"):
         loader.load("w", "before_start", "in_the_venv.hook", options)
