@@ -32,6 +32,7 @@ _REASONS = {
 _REASONS_BY_KEY = {"max_age": "an integer", "max_age_variance": "an integer"}
 
 _HOOK_RUNNER = "plugin:hooks"
+_STREAM_RUNNER = "plugin:streams"
 
 # Shown without a fraction when they have none, as they always were.
 _WHOLE = ("warmup_delay", "max_age", "max_age_variance", "hook_timeout", "idle_timeout")
@@ -103,6 +104,10 @@ def conflicts(settings: WatcherSettings) -> list[tuple[str, str]]:
         found.append(
             (f"hooks.{hook}", f"{_HOOK_RUNNER} runs them, and would wait for itself; accepted: hooks of others")
         )
+    for stream in STREAMS if settings.name.lower() == _STREAM_RUNNER else ():
+        if getattr(settings, stream):
+            message = f"{_STREAM_RUNNER} runs streams, and would write to itself; accepted: streams of others"
+            found.append((f"{stream}.class", message))
     return found
 
 

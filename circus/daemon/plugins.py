@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from circus.exc import CircusError, SpawnError
 from circus.hooks.registry import registry
+from circus.stream.remote import is_custom
 
 if TYPE_CHECKING:
     from circus.config import Config
     from circus.config.schema import CircusSettings, PluginSettings, WatcherSettings
     from circus.kernel.arbiter import Arbiter
+    from circus.stream.remote import Remote
 
 log = logging.getLogger("circus")
 
@@ -25,6 +27,9 @@ _PROGRESS_SIZE: Final = 16
 
 HOOK_RUNNER: Final = "hooks"
 """Name of the plugin that runs the functions which watchers name as their hooks."""
+
+STREAM_RUNNER: Final = "streams"
+"""Name of the plugin that runs the streams whose classes are not circusd's own."""
 
 LogOptions = Callable[["CircusSettings"], dict[str, Any]]
 """Returns how circusd's log is set up by its configuration and its command line."""
@@ -35,6 +40,7 @@ class PluginHost:
 
     def __init__(self, settings: CircusSettings, log_options: LogOptions) -> None:
         self.arbiter: Arbiter
+        self.remote: Remote
         self.settings = settings
         """The ``[circus]`` that plugins which start now are to find; in a reload it is the new one at once."""
         self.endpoint = self.pubsub_endpoint = ""
@@ -50,6 +56,7 @@ class PluginHost:
         told = json.loads(settings.briefing)
         try:
             memory = self._memory(settings.name, told["factory"])
+            channel = self.remote.channel() if _runs_streams(told["factory"]) else None
             briefing = os.memfd_create("briefing")
         except OSError as error:
             raise SpawnError("resources", f"no memory for what the plugin is to be told: {error.strerror}") from None
@@ -64,13 +71,15 @@ class PluginHost:
             "boot": self.arbiter.journal.boot,
             "daemon": os.getpid(),
             "progress": memory.descriptor,
-            "debug": self.settings.debug,
+            "channel": channel,
+            # What a stream writes to its standard output is meant to come out at circusd's.
+            "debug": self.settings.debug or channel is not None,
             "log": self._log_options(self.settings),
         }
         with os.fdopen(briefing, "wb", closefd=False) as file:
             file.write(json.dumps(told).encode())
         os.lseek(briefing, 0, os.SEEK_SET)
-        return briefing, (memory.descriptor,)
+        return briefing, (memory.descriptor,) if channel is None else (memory.descriptor, channel)
 
     def progress(self, name: str) -> int | None:
         """Return the number of the last event that a plugin has finished; None if it has finished none."""
@@ -90,6 +99,7 @@ class PluginHost:
 
     def close(self) -> None:
         """Let go of every descriptor."""
+        self.remote.close()
         for descriptor in self._briefings.values():
             self._close(descriptor)
         for memory in self._memories.values():
@@ -132,13 +142,25 @@ def _registered(name: str) -> WatcherSettings:
     return _briefed(make_plugin(name, {}, {}, {}))
 
 
+def _runs_streams(factory: str) -> bool:
+    found = registry().find_plugin(STREAM_RUNNER)
+    return found is not None and found.spec.factory == factory
+
+
 def every_watcher(config: Config) -> tuple[WatcherSettings, ...]:
-    """Return the watchers of a configuration, with those of active plugins and of what runs the functions of hooks."""
+    """Return the watchers of a configuration, with those of active plugins and of what runs functions and streams."""
     watchers = [*config.watchers, *(_briefed(plugin) for plugin in config.plugins if plugin.active)]
-    if any(watcher.hooks for watcher in watchers) and registry().find_plugin(HOOK_RUNNER) is not None:
-        runner = _registered(HOOK_RUNNER)
-        if all(watcher.name.lower() != runner.name for watcher in watchers):
-            watchers.append(runner)
+    needed = {
+        HOOK_RUNNER: any(watcher.hooks for watcher in watchers),
+        STREAM_RUNNER: any(
+            is_custom(watcher.stdout_stream) or is_custom(watcher.stderr_stream) for watcher in watchers
+        ),
+    }
+    for name in needed:
+        if needed[name] and registry().find_plugin(name) is not None:
+            runner = _registered(name)
+            if all(watcher.name.lower() != runner.name for watcher in watchers):
+                watchers.append(runner)
     return tuple(watchers)
 
 

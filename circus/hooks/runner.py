@@ -7,7 +7,6 @@ import contextlib
 import contextvars
 import copy
 import inspect
-import logging
 import signal
 import sys
 import threading
@@ -19,13 +18,11 @@ from typing import Any, ClassVar, Final
 from circus.events import Event, topic_name
 from circus.hooks.loading import Loaded, Loader
 from circus.hooks.proxies import ArbiterProxy, WatcherProxy
-from circus.hooks.running import RUNNING, Printed, Run
+from circus.hooks.running import RUNNING, Printed, Run, log_failure
 from circus.hooks.spaces import HOME, Space, Spaces
 from circus.hooks.specs import Lifecycle, hookimpl
 from circus.kinds import HOOKS
 from circus.plugins.base import CircusPlugin
-
-log = logging.getLogger("circus")
 
 Json = dict[str, Any]
 Verdict = tuple[bool, str | None, Json | None]
@@ -128,7 +125,7 @@ class HookRunner(CircusPlugin):
             # A function may raise anything, sys.exit() and the CancelledError of a task of its own included.
             if task.cancelling():
                 raise
-            _log_failure(run, error)
+            log_failure(run, error)
             return False, f"{type(error).__name__}: {error}".removesuffix(": "), None
         finally:
             run.end()
@@ -257,11 +254,3 @@ def in_thread(function: Callable[[], Any]) -> asyncio.Future[tuple[Any, BaseExce
 
     threading.Thread(target=work, daemon=True).start()
     return future
-
-
-def _log_failure(run: Run, error: BaseException) -> None:
-    """Log an error, with its traceback from where the function's own code begins."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("circus."):
-        trace = trace.tb_next
-    log.error("%s failed: %s", run, error, exc_info=(type(error), error, trace) if trace is not None else None)

@@ -85,3 +85,11 @@ class Printed(io.TextIOBase):
         """Log it as printed by the run that it comes from."""
         RUNNING.get(self._nobody).print(text)
         return len(text)
+
+
+def log_failure(run: Run, error: BaseException) -> None:
+    """Log an error, with its traceback from where the function's own code begins."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("circus."):
+        trace = trace.tb_next
+    log.error("%s failed: %s", run, error, exc_info=(type(error), error, trace) if trace is not None else None)

@@ -43,6 +43,8 @@ class CircusPlugin:
     """Pattern of the watchers at whose hooks it is asked; it hears the events of all of them nevertheless."""
     resumed: bool = False
     """Whether it goes on where the process before it has ended: it is told what it has missed, then how all is now."""
+    channel: int | None = None
+    """The descriptor by which circusd hands streams over to what runs them."""
     functions: ClassVar[bool] = False
     """Whether it is what runs the functions that watchers name as their hooks."""
 

@@ -23,9 +23,9 @@ class Briefing:
     """How to run one plugin.
 
     ``factory`` is what makes it, ``module:attribute``, a dotted path or ``FILE.py:attribute``. ``boot`` is the life of
-    the daemon that starts it, empty by hand. ``progress`` is the descriptor of its memory. ``daemon`` is the process id
-    of circusd, which it does not outlive. ``log`` says how circusd's log is set up, ``debug`` that what the plugin
-    prints is to be seen.
+    the daemon that starts it, empty by hand. ``progress`` is the descriptor of its memory, ``channel`` that by which
+    what runs streams is told of them. ``daemon`` is the process id of circusd, which it does not outlive. ``log`` says
+    how circusd's log is set up, ``debug`` that what the plugin prints is to be seen.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Briefing:
     ssh_server: str | None = None
     boot: str = ""
     progress: int | None = None
+    channel: int | None = None
     daemon: int | None = None
     debug: bool = False
     log: dict[str, Any] = field(default_factory=dict)

@@ -72,6 +72,7 @@ class Runtime:
         known = self.progress.seq
         self.stream = Stream(known, briefing.boot, snapshots=True) if known else Stream(snapshots=True)
         plugin.resumed = bool(known)
+        plugin.channel = briefing.channel
         self._loop = asyncio.get_running_loop()
         self._link = plugin.link
         self._sync = f"{SYNC}{self._link.token}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from circus.hooks import OptionSpec, StreamSpec, hookimpl
+from circus.hooks import OptionSpec, PluginSpec, StreamSpec, hookimpl
 
 _PUBLIC = {
     "Failure": "circus.stream.base",
@@ -18,6 +18,19 @@ _OWNER = OptionSpec("owner", "text", doc="user or user:group of files that are c
 _MODE = OptionSpec("mode", "octal", doc="mode of files that are created; by default as the umask has it")
 _FILE = (_FILENAME, _TIME_FORMAT, _OWNER, _MODE)
 _BACKUP_COUNT = OptionSpec("backup_count", "integer(min=0)", 0, doc="number of old files that are kept")
+
+
+RUNNER = PluginSpec(
+    "streams",
+    "circus.plugins.streams:StreamRunner",
+    doc="Run the streams whose classes come from elsewhere.",
+)
+
+
+@hookimpl
+def circus_register_plugins() -> list[PluginSpec]:
+    """The process that runs streams which are not circusd's own."""
+    return [RUNNER]
 
 
 @hookimpl

@@ -1,0 +1,302 @@
+"""Streams of classes that circusd does not know: it passes on what it reads, and a process of its own calls them.
+
+Each stream has a line to that process, see :mod:`circus.stream.wire`. circusd keeps both ends of it, so that it
+outlives the process: the next one goes on with what is unread. What it raises comes back by the same line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from circus.hooks.distributions import OWN, normalised
+from circus.hooks.registry import registry
+from circus.stream import wire
+from circus.stream.base import Source, Stream
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from circus.config.schema import WatcherSettings
+
+MOST: Final = 1 << 20
+"""Bytes that are held back for one stream beside those in its socket; what comes when it is full is dropped."""
+
+TOO_SLOW: Final = "the stream does not take it as fast as it comes"
+
+_RETRY: Final = 0.1
+"""Seconds until a stream is announced again when the system has no room for that."""
+
+_PER_TURN: Final = 64
+
+
+def is_custom(options: Mapping[str, str]) -> bool:
+    """Whether a stream with these options is not one of circusd's own, so that another process has to run it."""
+    found = registry().find_stream(options["class"]) if "class" in options else None
+    return "class" in options and (found is None or normalised(found.distribution) != OWN)
+
+
+class Publish(Protocol):
+    """Publishes an event of a watcher."""
+
+    def __call__(self, watcher: str, action: str, /, **data: Any) -> object: ...
+
+
+class Custom(NamedTuple):
+    """What makes a stream: its class and options, whose it is, and where its watcher's Python finds modules."""
+
+    watcher: str
+    name: str
+    """``stdout`` or ``stderr``."""
+    options: Mapping[str, str]
+    python_path: str = ""
+    virtualenv: str = ""
+    virtualenv_py_ver: str = ""
+
+    @classmethod
+    def of(cls, settings: WatcherSettings, name: str, options: Mapping[str, str]) -> Custom:
+        """The stream of a watcher that gets ``stdout`` or ``stderr``, with its options after expansion."""
+        return cls(
+            settings.name,
+            name,
+            options,
+            settings.env.get("PYTHONPATH", ""),
+            settings.virtualenv or "",
+            settings.virtualenv_py_ver or "",
+        )
+
+    @property
+    def description(self) -> bytes:
+        """The same as it is told to the process."""
+        return json.dumps(self._asdict(), sort_keys=True).encode()
+
+
+class Remote:
+    """Every line of one daemon. It belongs to the loop's thread, but for what is said otherwise."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, summon: Callable[[], None], publish: Publish) -> None:
+        """``summon`` has the process started if it does not run; ``publish`` publishes an event."""
+        self.loop = loop
+        self.publish = publish
+        self.settle: Callable[[Callable[[], None]], None] = lambda act: act()
+        """Calls a function as soon as all that was read before has been handed to the streams."""
+        self._summon = summon
+        self._lines: dict[bytes, Line] = {}
+        self._ours: socket.socket | None = None
+        self._theirs: socket.socket | None = None
+        self._unannounced: deque[Line] = deque()
+
+    def channel(self) -> int:
+        """Return the descriptor by which a process that starts now is told of its streams. Raise ``OSError``."""
+        ours, theirs = wire.pair()
+        self._hang_up()
+        self._ours, self._theirs = ours, theirs
+        self.loop.add_reader(ours, self._answer)
+        self._unannounced = deque(self._lines.values())
+        self._announce()
+        return theirs.fileno()
+
+    def connect(self, custom: Custom) -> Line:
+        """Return the line of a stream, made if there is none. Raise ``OSError`` if that cannot be had."""
+        description = custom.description
+        line = self._lines.get(description)
+        if line is None:
+            if len(description) > wire.DESCRIPTION:
+                raise OSError(errno.E2BIG, f"the options of a stream may have {wire.DESCRIPTION} bytes together")
+            line = self._lines[description] = Line(self, custom)
+            self._unannounced.append(line)
+            self._announce()
+            self._summon()
+        line.take()
+        return line
+
+    def forget(self, line: Line) -> None:
+        """Let go of a line that nobody needs any more."""
+        self._lines.pop(line.custom.description, None)
+        line.hang_up()
+
+    def close(self) -> None:
+        """Let go of everything."""
+        for line in list(self._lines.values()):
+            self.forget(line)
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        for end in (self._ours, self._theirs):
+            if end is not None:
+                self.loop.remove_reader(end)
+                self.loop.remove_writer(end)
+                end.close()
+        self._ours = self._theirs = None
+
+    def _announce(self) -> None:
+        """Tell the process of the lines that it does not have yet."""
+        if self._ours is None:
+            return  # the next process is told of all
+        self.loop.remove_writer(self._ours)
+        while self._unannounced:
+            line = self._unannounced[0]
+            if line.theirs.fileno() >= 0:
+                try:
+                    socket.send_fds(self._ours, [line.custom.description], [line.theirs.fileno()])
+                except BlockingIOError:
+                    self.loop.add_writer(self._ours, self._announce)
+                    return
+                except OSError:  # too many descriptors are on their way
+                    self.loop.call_later(_RETRY, self._announce)
+                    return
+            self._unannounced.popleft()
+
+    def _answer(self) -> None:
+        """The process is about to end: tell it by each line how far it has to go, so that nothing is left behind."""
+        assert self._ours is not None
+        with contextlib.suppress(OSError, ValueError, TypeError, LookupError):
+            pid = wire.decode(self._ours.recv(wire.MESSAGE)).header["leaving"]
+            self.settle(lambda: self._say_farewell(pid))
+
+    def _say_farewell(self, pid: int) -> None:
+        for line in self._lines.values():
+            line.send([wire.encode({"do": "leave", "pid": pid})], always=True)
+
+
+class Line:
+    """The way to one stream. :meth:`send` and :meth:`leave` may be called from any thread."""
+
+    def __init__(self, remote: Remote, custom: Custom) -> None:
+        self.custom = custom
+        self.ours, self.theirs = wire.pair()
+        self._remote = remote
+        self._users = self._closings = 0
+        self._held: deque[bytes] = deque()
+        self._size = 0
+        self._waiting = False
+        self._lock = threading.Lock()
+        remote.loop.add_reader(self.ours, self._hear)
+
+    def take(self) -> None:
+        """Count a user, and have the stream opened for the first one."""
+        with self._lock:
+            self._users += 1
+        self.send([wire.encode({"do": "open"})], always=True)
+
+    def leave(self) -> None:
+        """Have the stream closed, after all that was sent before, when its last user leaves."""
+        with self._lock:
+            self._users -= 1
+            if self._users:
+                return
+            self._closings += 1
+            number = self._closings
+        self.send([wire.encode({"do": "close", "number": number})], always=True)
+
+    def send(self, messages: Sequence[bytes], *, always: bool = False) -> bool:
+        """Send all of some messages, soon if not now; return False, with none sent, if too much is held back."""
+        with self._lock:
+            size = sum(map(len, messages))
+            if self._held and self._size + size > MOST and not always:
+                return False
+            self._held.extend(messages)
+            self._size += size
+            self._pass_on()
+            if self._held and not self._waiting:
+                self._waiting = True
+                self._remote.loop.call_soon_threadsafe(self._wait)
+            return True
+
+    def hang_up(self) -> None:
+        """Let go of both ends."""
+        self._remote.loop.remove_reader(self.ours)
+        self._remote.loop.remove_writer(self.ours)
+        self._waiting = True  # nobody waits any more
+        self.ours.close()
+        self.theirs.close()
+
+    def _pass_on(self) -> None:
+        while self._held:
+            try:
+                self.ours.send(self._held[0])
+            except OSError:  # there is no room
+                return
+            self._size -= len(self._held.popleft())
+
+    def _wait(self) -> None:
+        if self.ours.fileno() >= 0:
+            self._remote.loop.add_writer(self.ours, self._on_room)
+
+    def _on_room(self) -> None:
+        with self._lock:
+            self._pass_on()
+            if not self._held:
+                self._waiting = False
+                self._remote.loop.remove_writer(self.ours)
+
+    def _hear(self) -> None:
+        for _ in range(_PER_TURN):
+            try:
+                message = self.ours.recv(wire.MESSAGE)
+            except (BlockingIOError, ConnectionError):
+                return
+            # The code that runs over there has the other end in its hands, and may say anything.
+            with contextlib.suppress(ValueError, TypeError, LookupError, AttributeError):
+                said = wire.decode(message).header
+                if "error" in said:
+                    self._report(said)
+                elif said["closed"] == self._closings and not self._users:
+                    self._remote.forget(self)
+                    return
+
+    def _report(self, said: wire.Json) -> None:
+        publish, watcher, name = self._remote.publish, self.custom.watcher, self.custom.name
+        for wid, stream, size, lines, reason in said["lost"]:
+            publish(watcher, "log_dropped", stream=stream, wid=wid, bytes=size, lines=lines, reason=reason)
+        if said["count"]:
+            error = {"class": self.custom.options["class"], "error": said["error"], "count": said["count"]}
+            publish(watcher, "log_failed", stream=name, **error)
+
+
+class RemoteStream(Stream):
+    """A stream that another process runs."""
+
+    def __init__(self, remote: Remote, custom: Custom) -> None:
+        self._remote = remote
+        self._custom = custom
+        self._line: Line | None = None
+
+    def open(self) -> None:
+        """Have it made."""
+        if self._line is None:
+            self._line = self._remote.connect(self._custom)
+
+    def write(self, source: Source, data: bytes | memoryview) -> None:
+        """Send output; what finds no room is dropped by whole lines."""
+        if self._line is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        header = {"pid": source.pid, "wid": source.wid, "name": source.name, "time": time.time()}
+        unit: list[wire.Piece] = []
+        for piece in wire.pieces(bytes(data)):
+            unit.append(piece)
+            if piece.more:
+                continue
+            messages = [wire.encode({**header, "part": part.number, "more": part.more}, part.data) for part in unit]
+            if not self._line.send(messages):
+                self.lose(source, b"".join(part.data for part in unit), TOO_SLOW)
+            unit.clear()
+
+    def reopen(self) -> None:
+        """Have its files opened anew, if it has such."""
+        if self._line is not None:
+            self._line.send([wire.encode({"do": "reopen"})], always=True)
+
+    def close(self) -> None:
+        """Have it closed, after all that was written."""
+        if self._line is not None:
+            self._line.leave()
+            self._line = None
