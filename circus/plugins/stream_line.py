@@ -196,6 +196,7 @@ class StreamLine(threading.Thread):
         if self._made is None:
             return
         made, self._made, self._holding = self._made, None, False
+        self._tried = float("-inf")
         if callable(close := getattr(made.stream, "close", None)):
             self._attempt(close)
         self._maker.forget(made)
