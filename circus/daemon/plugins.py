@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from circus.exc import CircusError, SpawnError
 from circus.hooks.registry import registry
-from circus.stream.remote import is_custom
+from circus.stream.custom import is_custom
 
 if TYPE_CHECKING:
     from circus.config import Config

@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from circus.hooks.distributions import OWN, normalised
-from circus.hooks.registry import registry
 from circus.stream import wire
 from circus.stream.base import Source, Stream
 
 if TYPE_CHECKING:
     import asyncio
 
-    from circus.config.schema import WatcherSettings
+    from circus.stream.custom import Custom
 
 MOST: Final = 1 << 20
 """Bytes that are held back for one stream beside those in its socket; what comes when it is full is dropped."""
@@ -38,45 +35,10 @@ _RETRY: Final = 0.1
 _PER_TURN: Final = 64
 
 
-def is_custom(options: Mapping[str, str]) -> bool:
-    """Whether a stream with these options is not one of circusd's own, so that another process has to run it."""
-    found = registry().find_stream(options["class"]) if "class" in options else None
-    return "class" in options and (found is None or normalised(found.distribution) != OWN)
-
-
 class Publish(Protocol):
     """Publishes an event of a watcher."""
 
     def __call__(self, watcher: str, action: str, /, **data: Any) -> object: ...
-
-
-class Custom(NamedTuple):
-    """What makes a stream: its class and options, whose it is, and where its watcher's Python finds modules."""
-
-    watcher: str
-    name: str
-    """``stdout`` or ``stderr``."""
-    options: Mapping[str, str]
-    python_path: str = ""
-    virtualenv: str = ""
-    virtualenv_py_ver: str = ""
-
-    @classmethod
-    def of(cls, settings: WatcherSettings, name: str, options: Mapping[str, str]) -> Custom:
-        """The stream of a watcher that gets ``stdout`` or ``stderr``, with its options after expansion."""
-        return cls(
-            settings.name,
-            name,
-            options,
-            settings.env.get("PYTHONPATH", ""),
-            settings.virtualenv or "",
-            settings.virtualenv_py_ver or "",
-        )
-
-    @property
-    def description(self) -> bytes:
-        """The same as it is told to the process."""
-        return json.dumps(self._asdict(), sort_keys=True).encode()
 
 
 class Remote:

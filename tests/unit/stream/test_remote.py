@@ -14,7 +14,8 @@ import pytest
 from circus.config.schema import WatcherSettings
 from circus.stream import wire
 from circus.stream.base import Source
-from circus.stream.remote import MOST, TOO_SLOW, Custom, Remote, RemoteStream, is_custom
+from circus.stream.custom import Custom, is_custom
+from circus.stream.remote import MOST, TOO_SLOW, Remote, RemoteStream
 
 OUT = Source("web", 1, 100, "stdout")
 OPTIONS = {"class": "my.Stream", "level": "3"}
