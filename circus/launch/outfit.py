@@ -15,8 +15,9 @@ class Outfit:
     """The descriptors, all of circusd's own numbering, that a process which starts now gets.
 
     Where ``stdin``, ``stdout`` or ``stderr`` is None, it is ``/dev/null`` if the settings close it, else circusd's own.
-    ``inherited`` keep their numbers. ``sockets`` (by their names) stand at 3, 4, 5 … in the process, in this order, and
-    the variable LISTEN_FDS tells it of the first ``told`` of them.
+    ``inherited`` keep their numbers. So do ``sockets`` (by their names), unless systemd's variables are to tell of the
+    first ``told`` of them: then all stand at 3, 4, 5 … in the process, in this order. A process is not told of sockets
+    that it was given by number: gunicorn, for one, would take each twice, and fail.
     """
 
     stdin: int | None = None
@@ -29,4 +30,6 @@ class Outfit:
     @property
     def numbers(self) -> dict[str, int]:
         """The descriptor that each socket has in the process."""
-        return {name: FIRST_SOCKET + position for position, name in enumerate(self.sockets)}
+        if self.told:
+            return {name: FIRST_SOCKET + position for position, name in enumerate(self.sockets)}
+        return dict(self.sockets)

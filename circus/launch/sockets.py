@@ -1,8 +1,8 @@
-"""Start a process that has sockets, in both dialects: ``$(circus.sockets.NAME)``, and systemd's LISTEN_FDS.
+"""Start a process that is told of sockets in systemd's way: LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES.
 
-systemd's protocol wants the sockets at 3, 4, 5 …, and the process's own pid in its environment, which nobody knows
-before it is there. ``posix_spawn`` puts the descriptors in their places, and a constant script of the shell writes its
-pid, which stays, and replaces itself by the program. What is to be run comes in parameters only, never in its text.
+The protocol wants the sockets at 3, 4, 5 …, and the process's own pid in its environment, which nobody knows before it
+is there. ``posix_spawn`` puts the descriptors in their places, and a constant script of the shell writes its pid, which
+stays, and replaces itself by the program. What is to be run comes in parameters only, never in the script's text.
 """
 
 from __future__ import annotations

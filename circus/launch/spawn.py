@@ -1,9 +1,9 @@
 """Start a process: what to run, then the system calls, and a plain word about what went wrong.
 
 ``subprocess.Popen`` does the work in C after a vfork, as long as it is asked for nothing that needs a real fork; for
-processes with sockets see :mod:`circus.launch.sockets`. Limits, and credentials beside limits or sockets, are set by
-util-linux's ``prlimit`` and ``setpriv``, which replace themselves by the program: no Python code runs between fork and
-exec.
+processes that are told of sockets in systemd's way see :mod:`circus.launch.sockets`. Limits, and credentials beside
+limits or with such sockets, are set by util-linux's ``prlimit`` and ``setpriv``, which replace themselves by the
+program: no Python code runs between fork and exec.
 """
 
 from __future__ import annotations
@@ -72,14 +72,14 @@ def prepare(
     program = find_program(executable, cwd, env)
     user = credentials.identity(settings.uid, settings.gid)
     prefix = limits.prefix(settings.rlimits) if settings.rlimits else []
-    if user and (prefix or outfit.sockets):
+    if user and (prefix or outfit.told):
         prefix += user.prefix()
     held = {
         name: value
         for name, value in env.items()
-        if (user and prefix and is_loaders(name)) or (outfit.sockets and is_changed_by_shells(name))
+        if (user and prefix and is_loaders(name)) or (outfit.told and is_changed_by_shells(name))
     }
-    if prefix or outfit.sockets:
+    if prefix or outfit.told:
         check_loadable(program, cwd)
     return Launch(argv, program, _without(env, held), cwd, user, prefix + _handing_over(held, program))
 
@@ -116,7 +116,7 @@ def spawn(
     except ValueError as error:  # a text with a zero byte, or one that cannot be encoded
         raise SpawnError("exec", f"the system cannot take what is to be run: {error}") from error
     try:
-        return _with_sockets(settings, launch, outfit) if outfit.sockets else _plainly(settings, launch, outfit)
+        return _told_of_sockets(settings, launch, outfit) if outfit.told else _plainly(settings, launch, outfit)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise _explain(error, launch) from error
 
@@ -134,7 +134,7 @@ def _plainly(settings: WatcherSettings, launch: Launch, outfit: Outfit) -> int:
         stdin=_stream(outfit.stdin, settings.close_child_stdin),
         stdout=_stream(outfit.stdout, settings.close_child_stdout),
         stderr=_stream(outfit.stderr, settings.close_child_stderr),
-        pass_fds=outfit.inherited,
+        pass_fds=(*outfit.inherited, *outfit.sockets.values()),
         start_new_session=True,
         user=user.uid if user else None,
         group=user.gid if user else None,
@@ -145,7 +145,7 @@ def _plainly(settings: WatcherSettings, launch: Launch, outfit: Outfit) -> int:
     return process.pid
 
 
-def _with_sockets(settings: WatcherSettings, launch: Launch, outfit: Outfit) -> int:
+def _told_of_sockets(settings: WatcherSettings, launch: Launch, outfit: Outfit) -> int:
     program = f"./{launch.program}" if launch.program.startswith("-") else launch.program  # no option of the shell
     closed = (settings.close_child_stdin, settings.close_child_stdout, settings.close_child_stderr)
     return sockets.spawn([*launch.prefix, program, *launch.argv[1:]], launch.env, launch.cwd, outfit, closed)
