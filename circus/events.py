@@ -38,6 +38,11 @@ ACTIONS: dict[str, tuple[str, str]] = {
     ),
     "hook_success": ("name, plugin", "A hook was run and gave its verdict, whatever that is."),
     "hook_failure": ("name, plugin, error", "A hook raised, was too late, or ended together with its plugin."),
+    "log_dropped": (
+        "stream, wid, bytes, lines, reason",
+        "Output was lost, by a full disk or a slow reader; summed up, once a second for each stream at most.",
+    ),
+    "log_failed": ("stream, error, count", "What an output goes to has raised an error; summed up in the same way."),
     "updated": ("option", "An option was changed by ``set``."),
     "add": ("", "The watcher was added by a command."),
     "remove": ("", "The watcher is about to be removed; its processes are stopped next."),

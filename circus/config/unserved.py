@@ -24,8 +24,6 @@ NOT_YET_SERVED: Final[dict[str, dict[str, str]]] = {
         "idle_timeout": "the processes run on without connections",
         "use_sockets": "the processes inherit no sockets",
         "stdin_socket": "descriptor 0 of the processes is not the socket",
-        "stdout_stream": "stdout of the processes is not read",
-        "stderr_stream": "stderr of the processes is not read",
     },
     "socket": {"": "the socket is not bound"},
 }

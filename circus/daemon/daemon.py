@@ -66,7 +66,7 @@ class Daemon:
         self.loop = asyncio.new_event_loop()
         settings = config.circus
         self.plugins = PluginHost(settings, log_options)
-        self.host = Host(self.plugins)
+        self.host = Host(self.plugins, self.loop)
         self.arbiter = self.plugins.arbiter = Arbiter(
             self.loop, self.host, ring_size=settings.event_ring_size, warmup_delay=settings.warmup_delay
         )
@@ -75,7 +75,7 @@ class Daemon:
         )
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.router = Router(self._context, self.loop, self.arbiter.reaper.drain)
-        self.publisher = Publisher(self._context, self.loop, self.arbiter.journal)
+        self.publisher = self.host.publisher = Publisher(self._context, self.loop, self.arbiter.journal)
         self._locks: dict[str, endpoint.Lock | None] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}
         self._dispatcher = Dispatcher(self.arbiter, settings.endpoint_owner, debug=settings.debug)
@@ -99,6 +99,7 @@ class Daemon:
         arbiter.stats_endpoint = settings.stats_endpoint or default_stats_endpoint()
         self.apply(settings)
         arbiter.journal.subscribe(self.publisher.publish)
+        arbiter.journal.subscribe(self.host.follow)
         self.publisher.on_sync_lost = arbiter.gates.lost
         arbiter.gates.is_connected = lambda sync: SYNC + sync.encode(errors="replace") in self.publisher.topics
         arbiter.gates.summon = functools.partial(self.plugins.summon, HOOK_RUNNER)
@@ -124,6 +125,7 @@ class Daemon:
             self._discovery.close()
         for timer in self._leaving.values():
             timer.cancel()
+        self.host.capture.close()
         self.arbiter.close()
         self.router.close()
         self.publisher.close()

@@ -2,43 +2,80 @@
 
 from __future__ import annotations
 
+import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from circus.events import split_topic
 from circus.launch.outfit import Outfit
+from circus.stream.capture import Capture
+from circus.stream.kept import Kept
+from circus.stream.live import Live
 
 if TYPE_CHECKING:
+    import asyncio
+
     from circus.config.schema import WatcherSettings
     from circus.daemon.plugins import PluginHost
+    from circus.kernel.publisher import Publisher
+
+log = logging.getLogger("circus")
 
 
 class Host:
-    """The kernel's :class:`~circus.kernel.context.Host`, put together from the parts that know."""
+    """The kernel's :class:`~circus.kernel.context.Host`, put together from the parts that know.
 
-    def __init__(self, plugins: PluginHost) -> None:
+    ``publisher`` has to be set before anybody can subscribe.
+    """
+
+    publisher: Publisher
+
+    def __init__(self, plugins: PluginHost, loop: asyncio.AbstractEventLoop) -> None:
         self.plugins = plugins
+        self._loop = loop
         self.progress = plugins.progress
+        self.live = Live(loop, self._publish)
+        self.kept = Kept(self.live)
+        self.capture = Capture(self.kept, self._report)
 
     def outfit(self, settings: WatcherSettings, wid: int) -> Outfit:
         """Return the descriptors of a process that is about to start. Raise ``SpawnError`` if they cannot be had."""
-        if settings.briefing:
-            stdin, inherited = self.plugins.brief(settings)
-            return Outfit(stdin=stdin, inherited=inherited)
-        return Outfit()
+        stdout, stderr = self.capture.pipes(settings, wid, {})
+        stdin, inherited = self.plugins.brief(settings) if settings.briefing else (None, ())
+        return Outfit(stdin=stdin, stdout=stdout, stderr=stderr, inherited=inherited)
 
     def launched(self, outfit: Outfit, pid: int) -> None:
         """Let go of circusd's side of an outfit: a process has it now, or none came of it (``pid`` 0)."""
+        self.capture.launched(outfit.stdout, outfit.stderr, pid)
 
     def died(self, pid: int, *, failed: bool) -> list[str]:
         """Take in what a process had written when it ended; return its last lines if it has ``failed``."""
-        return []
+        return self.capture.died(pid, failed=failed)
 
     def restream(self, before: WatcherSettings, after: WatcherSettings) -> bool:
         """Let the output of running processes go where ``after`` says; return whether they must be replaced for that.
 
         Raise ``CircusError``, with nothing changed, if that is nowhere.
         """
-        return False
+        return self.capture.restream(before, after)
 
     def sockets(self) -> list[dict[str, Any]]:
         """Return the sockets that are held for processes, as the command ``listsockets`` shows them."""
         return []
+
+    def follow(self, topic: str, data: dict[str, Any]) -> None:
+        """Take note of an event: of a watcher that is removed, nothing is kept."""
+        if topic.endswith(".remove"):
+            self.capture.forget(split_topic(topic)[0])
+
+    def _publish(self, topic: str, data: dict[str, Any]) -> None:
+        self.publisher.publish(topic, data)
+
+    def _report(self, watcher: str, action: str, data: dict[str, Any]) -> None:
+        """Have it published what went wrong with output. Any thread may call this."""
+        self._loop.call_soon_threadsafe(partial(self.plugins.arbiter.journal.publish, watcher, action, **data))
+        if action == "log_dropped":
+            text = "%s: %d bytes (%d lines) of %s were lost: %s"
+            log.warning(text, watcher, data["bytes"], data["lines"], data["stream"], data["reason"])
+        else:
+            log.warning("%s: %s_stream failed (%d times): %s", watcher, data["stream"], data["count"], data["error"])

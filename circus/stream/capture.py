@@ -1,0 +1,211 @@
+"""Capturing output: what the daemon asks for when processes start, end, and change where their output goes."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from circus.config.change import STREAMS
+from circus.config.variables import expand, process_lookup
+from circus.exc import CircusError, SpawnError
+from circus.stream.making import JOINED, Sink, Sinks
+from circus.stream.pipes import Captured
+from circus.stream.pump import Pump
+from circus.stream.troubles import Report, Troubles
+
+if TYPE_CHECKING:
+    from circus.config.schema import WatcherSettings
+    from circus.stream.kept import Kept
+
+_NAMES: Final = dict(zip(STREAMS, ("stdout", "stderr"), strict=True))
+_REMEDIES: Final = {
+    errno.ENOENT: "make the folder {folder}, or name another file",
+    errno.ENOTDIR: "make the folder {folder}, or name another file",
+    errno.EACCES: "let circusd's user write there, or name another file",
+    errno.EPERM: "remove it, or name another file",
+    errno.EISDIR: "name a file in it",
+    errno.ELOOP: "name another file",
+    errno.ENXIO: "start what reads from it, or name another file",
+}
+_EXHAUSTED: Final = {
+    errno.EMFILE: "circusd has no more file descriptors (raise its limit: ulimit -n)",
+    errno.ENFILE: "the system has no more file descriptors (sysctl fs.file-max)",
+}
+
+
+class Capture:
+    """The output of all processes of a daemon. Every method is for the loop's thread."""
+
+    def __init__(self, kept: Kept, report: Report) -> None:
+        """Begin with nothing. The last output of each process is ``kept``; ``report`` is called from another thread."""
+        self._sinks = Sinks()
+        self._pump = Pump(self._sinks, Troubles(report))
+        self._kept = kept
+        self._prepared: dict[int, Captured] = {}
+        self._processes: dict[int, Captured] = {}
+
+    # One process.
+
+    def pipes(self, settings: WatcherSettings, wid: int, sockets: Mapping[str, int]) -> tuple[int | None, int | None]:
+        """Return what a process that starts now gets as its stdout and stderr; None where that is not captured.
+
+        ``sockets`` are the descriptors that file names may speak of. Raise ``SpawnError`` if a stream cannot be opened.
+        """
+        routes = routed(settings)
+        if not any(routes.values()):
+            return None, None
+        process = Captured(settings.name, wid)
+        writers: dict[str, int | None] = {"stdout": None, "stderr": None}
+        try:
+            for option, options in routes.items():
+                if options is not None:
+                    writers[_NAMES[option]] = self._pipe(process, option, expanded(options, settings, wid, sockets))
+        except (OSError, RuntimeError) as error:
+            self._abandon(process)
+            raise SpawnError("resources", _EXHAUSTED.get(getattr(error, "errno", 0), str(error))) from None
+        except SpawnError:
+            self._abandon(process)
+            raise
+        if is_joined(settings):
+            writers["stderr"] = writers["stdout"]
+        self._prepared[process.pipes[0].writer] = process
+        return writers["stdout"], writers["stderr"]
+
+    def launched(self, stdout: int | None, stderr: int | None, pid: int) -> None:
+        """A process has these descriptors of :meth:`pipes` now, or none came of it (``pid`` 0)."""
+        writer = stdout if stdout is not None else stderr
+        process = self._prepared.pop(-1 if writer is None else writer, None)
+        if process is None:
+            return
+        if not pid:
+            self._abandon(process)
+            return
+        process.output = self._kept.begin(process.watcher, process.wid, pid)
+        self._processes[pid] = process
+        for pipe in process.pipes:
+            pipe.close_writer()
+            self._pump.add(pipe)
+
+    def died(self, pid: int, *, failed: bool) -> list[str]:
+        """Note that a process has ended. If it has ``failed``, return its last lines, among them what it wrote last."""
+        process = self._processes.pop(pid, None)
+        output = self._kept.died(pid)
+        if process is None or output is None:
+            return []
+        if process.disowned:
+            self._kept.forget(process.watcher)
+        if not failed:
+            return []
+        for pipe in process.drain():
+            self._pump.order(partial(self._pump.carry, pipe))
+        return output.last_words()
+
+    def forget(self, watcher: str) -> None:
+        """Keep nothing of a watcher that is gone. What its processes still write goes where it went."""
+        self._kept.forget(watcher)
+        for pid, process in list(self._processes.items()):
+            process.disowned = process.disowned or process.watcher.lower() == watcher.lower()
+            if process.disowned and not process.pipes:
+                del self._processes[pid]
+                self._kept.died(pid)
+                self._kept.forget(process.watcher)
+
+    # All of them.
+
+    def restream(self, before: WatcherSettings, after: WatcherSettings) -> bool:
+        """Let the output of running processes go where ``after`` says; return whether they must be replaced for that.
+
+        Raise ``CircusError``, with nothing changed, if a stream cannot be opened.
+        """
+        old, new = routed(before), routed(after)
+        replaced = is_joined(before) != is_joined(after) or any((old[key] is None) != (new[key] is None) for key in old)
+        leased: list[tuple[Captured, str, Sink]] = []
+        try:
+            for option, options in new.items():
+                if options is not None and options != old[option]:
+                    for process in self._of(after.name):
+                        sink = self._lease(option, expanded(options, after, process.wid, {}))
+                        leased.append((process, _NAMES[option], sink))
+        except (OSError, RuntimeError, SpawnError) as error:
+            self._release(sink for _, _, sink in leased)
+            raise CircusError(str(error)) from None
+        if replaced:  # it only had to be seen whether they can be opened
+            self._release(sink for _, _, sink in leased)
+        else:
+            for process, name, sink in leased:
+                self._pump.order(partial(self._pump.swap, process, name, sink))
+        return replaced
+
+    def reopen(self) -> None:
+        """Have all streams open their files anew, because something has moved them away."""
+        self._pump.order(self._pump.reopen)
+
+    def close(self) -> None:
+        """Write everything that processes have said, and close all streams."""
+        self._pump.close()
+
+    def _of(self, watcher: str) -> Iterable[Captured]:
+        return [process for process in self._processes.values() if process.watcher == watcher]
+
+    def _release(self, sinks: Iterable[Sink]) -> None:
+        for sink in sinks:
+            self._pump.order(partial(self._pump.release, sink))
+
+    def _pipe(self, process: Captured, option: str, options: Mapping[str, str]) -> int:
+        sink = self._lease(option, options)
+        try:
+            return process.add(_NAMES[option], sink).writer
+        except OSError:
+            self._release([sink])
+            raise
+
+    def _lease(self, option: str, options: Mapping[str, str]) -> Sink:
+        self._pump.start()
+        try:
+            return self._sinks.lease(options)
+        except ValueError as error:
+            raise SpawnError("streams", f"{option}: {error}") from None
+        except OSError as error:
+            if error.errno in _EXHAUSTED:
+                raise
+            raise SpawnError("streams", explained(option, options, error)) from None
+
+    def _abandon(self, process: Captured) -> None:
+        """Let go of a process that was not started."""
+        for pipe in process.pipes:
+            pipe.close()
+            self._release([pipe.sink])
+
+
+def routed(settings: WatcherSettings) -> dict[str, Mapping[str, str] | None]:
+    """Return the options of each stream that has a pipe of its own; None for the others."""
+    closed = {"stdout_stream": settings.close_child_stdout, "stderr_stream": settings.close_child_stderr}
+    routes = {option: None if closed[option] else getattr(settings, option) or None for option in STREAMS}
+    if settings.stderr_stream.get("class") == JOINED:
+        routes["stderr_stream"] = None
+    return routes
+
+
+def is_joined(settings: WatcherSettings) -> bool:
+    """Whether stderr goes the way of stdout."""
+    return settings.stderr_stream.get("class") == JOINED and not settings.close_child_stderr
+
+
+def expanded(
+    options: Mapping[str, str], settings: WatcherSettings, wid: int, sockets: Mapping[str, int]
+) -> dict[str, str]:
+    """Return the options of a stream with the variables of one process replaced."""
+    lookup = process_lookup(settings, wid, sockets)
+    return {key: expand(value, lookup) for key, value in options.items()}
+
+
+def explained(option: str, options: Mapping[str, Any], error: OSError) -> str:
+    """Say which option names what cannot be opened, and what to do about it."""
+    path = str(error.filename or options.get("filename", ""))
+    if not path:
+        return f"{option}: {error.strerror or error}"
+    remedy = _REMEDIES.get(error.errno or 0, "name another file").format(folder=os.path.dirname(path) or ".")
+    return f"{option}.filename: {path}: {error.strerror}; {remedy}"

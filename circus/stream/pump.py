@@ -1,0 +1,291 @@
+"""The thread that carries output from processes to where it goes, so that a slow disk stops nothing else."""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from circus.hooks.foreign import describe
+from circus.stream import lines
+from circus.stream.pipes import CAPACITY, Captured, Pipe
+
+if TYPE_CHECKING:
+    from circus.stream.making import Sink, Sinks
+    from circus.stream.troubles import Troubles
+
+log = logging.getLogger("circus")
+
+_CHUNK: Final = 1 << 20
+"""Bytes that are read from one pipe before the next has its turn."""
+_SMALL: Final = 4096
+_PAUSE: Final = 0.005
+"""Seconds to wait after small reads: then a chatty program costs no turn for each of its lines."""
+_RUSH: Final = 0.05
+"""Seconds without such a pause after a read that was not small."""
+_PATIENCE: Final = 0.1
+"""Seconds after which the beginning of a line is written without its end, where no other line can come between."""
+_FLUSH: Final = 0.01
+"""Seconds between two attempts to pass on what a stream holds back."""
+_MOST_ENLARGED: Final = 32
+"""Pipes that are enlarged at once: those of an unprivileged user may hold 64 MiB together (pipe(7))."""
+_AFTER_DEFECT: Final = 1.0
+"""Seconds without output after an error of this very code, so that a lasting one does no worse."""
+_FAREWELL: Final = 5.0
+"""Seconds for what is still to be written when circusd ends."""
+
+
+class Pump:
+    """Reads all pipes and writes to their sinks. The thread runs from the first :meth:`start` on.
+
+    Whole lines are handed over; what follows the last newline waits for its end. At the end of the output it is handed
+    over as it is, and also, after a moment, where the stream takes pieces and has just this one source.
+    """
+
+    def __init__(self, sinks: Sinks, troubles: Troubles) -> None:
+        self._sinks = sinks
+        self._troubles = troubles
+        self._thread: threading.Thread | None = None
+        self._pipes: dict[int, Pipe] = {}
+        self._orders: deque[Callable[[], None]] = deque()
+        self._buffer = bytearray()
+        self._view = memoryview(self._buffer)
+        self._tails: dict[Pipe, float] = {}
+        self._used: set[Sink] = set()
+        self._rush = 0.0
+        self._enlarged = 0
+        self._ending = False
+
+    # Any thread.
+
+    def start(self) -> None:
+        """Start the thread if it does not run yet. Raise ``OSError`` or ``RuntimeError`` if the system refuses."""
+        if self._thread is not None:
+            return
+        self._epoll = select.epoll()
+        self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._epoll.register(self._bell, select.EPOLLIN)
+        self._buffer = bytearray(lines.LONGEST + _CHUNK)
+        self._view = memoryview(self._buffer)
+        thread = threading.Thread(target=self._run, name="circus-output", daemon=True)
+        thread.start()
+        self._thread = thread
+
+    def add(self, pipe: Pipe) -> None:
+        """Read a pipe from now on, to its end."""
+        self._pipes[pipe.descriptor] = pipe
+        self._epoll.register(pipe.descriptor, select.EPOLLIN)
+
+    def order(self, task: Callable[[], None]) -> None:
+        """Have the thread do something between two rounds; nothing is done where it never had to start."""
+        if self._thread is not None:
+            self._orders.append(task)
+            os.eventfd_write(self._bell, 1)
+
+    def close(self) -> None:
+        """Write everything that has been said, close all streams, and end the thread."""
+        if self._thread is None:
+            return
+        self.order(self._end)
+        self._thread.join(2 * _FAREWELL)
+        if self._thread.is_alive():
+            log.error("output could not be written in %.0f s: some of it is lost", 2 * _FAREWELL)
+
+    # The thread.
+
+    def carry(self, pipe: Pipe) -> None:
+        """Write what is ahead in a pipe."""
+        while pipe.ahead:
+            self._take(pipe)
+
+    def swap(self, process: Captured, name: str, sink: Sink) -> None:
+        """Let output of a process go elsewhere from now on, beginning with the line that is not complete."""
+        for pipe in process.pipes:
+            if pipe.name == name:
+                pipe.sink, sink = sink, pipe.sink
+        self.release(sink)
+
+    def release(self, sink: Sink) -> None:
+        """Count one pipe of a sink less; its stream is closed when there is none, and nothing is held back."""
+        if self._sinks.release(sink):
+            self._used.add(sink)
+
+    def reopen(self) -> None:
+        """Have all streams open their files anew."""
+        for sink in self._sinks.all():
+            self._guard(sink, sink.stream.reopen)
+
+    def _run(self) -> None:
+        # Signals are for the main thread.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        timeout: float | None = None
+        while not self._ending:
+            try:
+                self._round(timeout)
+                timeout = self._tidy()
+            except Exception:
+                log.exception("internal error: the output of some process may be lost")
+                time.sleep(_AFTER_DEFECT)
+        self._finish()
+
+    def _round(self, timeout: float | None) -> None:
+        busy = False
+        for descriptor, _ in self._epoll.poll(timeout):
+            if descriptor == self._bell:
+                os.eventfd_read(self._bell)
+                while self._orders:
+                    self._orders.popleft()()
+            elif descriptor in self._pipes:
+                busy = True
+                self._take(self._pipes[descriptor])
+        if busy and time.monotonic() > self._rush and not self._ending:
+            time.sleep(_PAUSE)
+
+    def _take(self, pipe: Pipe) -> None:
+        """Take one chunk from a pipe and hand over the lines that are complete with it."""
+        start = len(pipe.rest)
+        self._buffer[:start] = pipe.rest
+        size = self._fetch(pipe, start)
+        if size is None:
+            return
+        if size == 0:
+            self._end_of(pipe)
+            return
+        if size > _SMALL:
+            self._rush = time.monotonic() + _RUSH
+        end = start + size
+        cut = self._buffer.rfind(b"\n", start, end) + 1
+        if not cut and end >= (CAPACITY if self._is_alone(pipe) else lines.LONGEST):
+            cut = end
+        if cut:
+            self._write(pipe, self._view[:cut])
+        pipe.rest = bytes(self._view[cut:end])
+        if pipe.rest:
+            self._tails[pipe] = time.monotonic() + _PATIENCE
+        elif pipe in self._tails:
+            del self._tails[pipe]
+
+    def _fetch(self, pipe: Pipe, start: int) -> int | None:
+        """Fill the buffer from ``start`` on; return how many bytes came, 0 at the end, None if there are none yet."""
+        with pipe.process.lock:
+            if pipe.ahead:
+                data = pipe.ahead.pop(0)
+                self._buffer[start : start + len(data)] = data
+                return len(data)
+            try:
+                size = os.readv(pipe.descriptor, [self._view[start : start + _CHUNK]])
+            except BlockingIOError:
+                return None
+            if size:
+                pipe.take(self._view[start : start + size])
+        if size == CAPACITY and not pipe.enlarged and self._enlarged < _MOST_ENLARGED:
+            self._enlarged += pipe.enlarge()
+        return size
+
+    def _is_alone(self, pipe: Pipe) -> bool:
+        """Whether pieces of lines may be handed over."""
+        return pipe.sink.stream.takes_pieces and pipe.sink.pipes == 1
+
+    def _write(self, pipe: Pipe, data: bytes | memoryview) -> None:
+        stream, source = pipe.sink.stream, pipe.source
+        self._used.add(pipe.sink)
+        try:
+            stream.write(source, data)
+        except OSError as error:
+            stream.lose(source, data, error.strerror or str(error))
+        except Exception as error:
+            stream.lose(source, data, "the stream raised an error")
+            stream.fail(source, describe(error))
+
+    def _end_of(self, pipe: Pipe) -> None:
+        """Nobody writes to a pipe any more: hand over what is left, and let go of it."""
+        if pipe.rest:
+            self._write(pipe, pipe.rest)
+            pipe.rest = b""
+        self._tails.pop(pipe, None)
+        self._enlarged -= pipe.enlarged
+        del self._pipes[pipe.descriptor]
+        self._epoll.unregister(pipe.descriptor)
+        pipe.process.end(pipe)
+        self.release(pipe.sink)
+
+    def _tidy(self) -> float | None:
+        """Do what is due beside reading. Return the seconds until something else is; None if nothing will be."""
+        waits = [self._hand_over_tails()]
+        held = {sink for sink in self._used if self._flush(sink)}
+        for sink in self._used - held:
+            if sink.pipes == 0 and self._sinks.retire(sink):
+                self._guard(sink, sink.stream.close)
+        for sink in self._used:
+            self._troubles.collect(sink.stream)
+        self._used = held
+        waits.append(_FLUSH if held else None)
+        waits.append(self._troubles.report())
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    def _hand_over_tails(self) -> float | None:
+        """Hand over beginnings of lines that have waited long enough. Return the seconds until the next ones have."""
+        if not self._tails:
+            return None
+        now = time.monotonic()
+        for pipe, due in list(self._tails.items()):
+            if due > now:
+                return due - now
+            del self._tails[pipe]
+            if self._is_alone(pipe):
+                self._write(pipe, pipe.rest)
+                pipe.rest = b""
+        return None
+
+    def _flush(self, sink: Sink) -> bool:
+        try:
+            return sink.stream.flush()
+        except Exception as error:
+            self._blame(sink, error)
+            return False
+
+    def _guard(self, sink: Sink, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Exception as error:
+            self._blame(sink, error)
+
+    def _blame(self, sink: Sink, error: Exception) -> None:
+        """Note what a stream has raised when it was about no source in particular."""
+        text = str(error) if isinstance(error, OSError) else describe(error)
+        self._used.add(sink)
+        for pipe in list(self._pipes.values()):
+            if pipe.sink is sink:
+                sink.stream.fail(pipe.source, text)
+                return
+
+    def _end(self) -> None:
+        self._ending = True
+
+    def _finish(self) -> None:
+        """Write what is in the pipes now, give streams a moment to pass on what they hold back, and close them."""
+        deadline = time.monotonic() + _FAREWELL
+        for pipe in list(self._pipes.values()):
+            self.carry(pipe)
+        while (ready := self._epoll.poll(0)) and time.monotonic() < deadline:
+            for descriptor, _ in ready:
+                if descriptor in self._pipes:
+                    self._take(self._pipes[descriptor])
+                elif descriptor == self._bell:
+                    os.eventfd_read(self._bell)
+        for pipe in list(self._pipes.values()):
+            self._end_of(pipe)
+        while self._tidy() == _FLUSH and time.monotonic() < deadline:
+            time.sleep(_FLUSH)
+        for sink in self._sinks.all():
+            self._guard(sink, sink.stream.close)
+            self._troubles.collect(sink.stream)
+        self._troubles.report(everything=True)
+        self._epoll.close()
+        os.close(self._bell)

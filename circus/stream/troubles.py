@@ -1,0 +1,57 @@
+"""What went wrong with output, summed up so that a flood of it is no flood of events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from circus.stream.base import Source, Stream
+
+_INTERVAL: Final = 1.0
+"""Seconds between two events of one kind about one stream of a watcher."""
+
+Report = Callable[[str, str, dict[str, Any]], None]
+"""Gets a watcher, ``log_dropped`` or ``log_failed``, and what is to be published with it. May be called anywhere."""
+
+
+class Troubles:
+    """Collects losses and failures of streams, and reports those of each watcher and stream once a second at most."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._waiting: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self._reported: dict[tuple[str, str, str], float] = {}
+
+    def collect(self, stream: Stream) -> None:
+        """Take from a stream what went wrong since the last time."""
+        for source, loss in stream.take_losses().items():
+            data = self._about(source, "log_dropped", {"wid": source.wid, "bytes": 0, "lines": 0})
+            data["wid"] = source.wid
+            data["bytes"] += loss.bytes
+            data["lines"] += loss.lines
+            data["reason"] = loss.reason
+        for source, failure in stream.take_failures().items():
+            data = self._about(source, "log_failed", {"count": 0})
+            data["count"] += failure.times
+            data["error"] = failure.error
+
+    def report(self, *, everything: bool = False) -> float | None:
+        """Report what is due, or ``everything``. Return the seconds until something else is; None if nothing waits."""
+        now = time.monotonic()
+        soonest = None
+        for key in list(self._waiting):
+            wait = self._reported.get(key, 0.0) + _INTERVAL - now
+            if wait > 0 and not everything:
+                soonest = wait if soonest is None else min(wait, soonest)
+                continue
+            watcher, action, _ = key
+            self._reported[key] = now
+            self._report(watcher, action, self._waiting.pop(key))
+        if len(self._reported) > len(self._waiting) and not self._waiting:
+            self._reported = {key: then for key, then in self._reported.items() if then + _INTERVAL > now}
+        return soonest
+
+    def _about(self, source: Source, action: str, start: dict[str, Any]) -> dict[str, Any]:
+        key = (source.watcher, action, source.name)
+        return self._waiting.setdefault(key, {"stream": source.name, **start})
