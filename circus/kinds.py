@@ -16,17 +16,8 @@ from typing import NamedTuple
 from circus.util import to_bool, to_signum
 
 HOOKS = (
-    "before_start",
-    "after_start",
-    "before_spawn",
-    "after_spawn",
-    "before_stop",
-    "after_stop",
-    "before_signal",
-    "after_signal",
-    "before_reap",
-    "after_reap",
-    "extended_stats",
+    *("before_start", "after_start", "before_spawn", "after_spawn", "before_stop", "after_stop"),
+    *("before_signal", "after_signal", "before_reap", "after_reap", "extended_stats"),
 )
 
 RLIMITS = tuple(sorted(name[7:].lower() for name in dir(resource) if name.startswith("RLIMIT_")))
@@ -107,15 +98,24 @@ def number(value: str, min: str | None = None, max: str | None = None) -> float:
 
 
 def octal(value: str) -> int | None:
+    return _octal(value, 0o777, "a umask")
+
+
+def file_mode(value: str) -> int | None:
+    """A file's mode in octal; nothing leaves it to the umask."""
+    return _octal(value, 0o7777, "a file's mode")
+
+
+def _octal(value: str, most: int, noun: str) -> int | None:
     if not value:
         return None
     try:
-        mask = int(value, 8)
+        number = int(value, 8)
     except ValueError:
-        mask = -1
-    if not 0 <= mask <= 0o777:
-        raise ValueError(f"{value!r} is not a umask; accepted: an octal number from 0 to 777")
-    return mask
+        number = -1
+    if not 0 <= number <= most:
+        raise ValueError(f"{value!r} is not {noun}; accepted: an octal number from 0 to {most:o}")
+    return number
 
 
 def signum(value: str) -> int:
@@ -166,6 +166,22 @@ def group(value: str) -> int | str | None:
             f"there is no group {value!r}; accepted: the name or number of a group of this system"
         ) from None
     return value
+
+
+def owner(value: str) -> str:
+    """``user``, ``user:group`` or ``:group`` that the system knows, as written."""
+    name, _, group_name = value.partition(":")
+    user(name)
+    group(group_name)
+    return value
+
+
+def log_address(value: str) -> str:
+    """Where syslog is: the whole path of its socket, or ``HOST:PORT``."""
+    host, _, port = value.rpartition(":")
+    if value.startswith("/") or (host and port.isdigit() and 0 < int(port) < 65536):
+        return value
+    raise ValueError(f"{value!r} is no address of syslog; accepted: the whole path of a socket, or HOST:PORT for UDP")
 
 
 def endpoint(value: str) -> str:
@@ -250,11 +266,14 @@ READERS: dict[str, Callable[..., object]] = {
     "integer": integer,
     "number": number,
     "octal": octal,
+    "file_mode": file_mode,
     "signum": signum,
     "keyword": keyword,
     "user": user,
     "user_name": user_name,
     "group": group,
+    "owner": owner,
+    "log_address": log_address,
     "endpoint": endpoint,
     "multicast": multicast,
     "rlimit": rlimit,

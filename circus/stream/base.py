@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+HELD_BACK: Final = 1 << 20
+"""Bytes that a stream keeps for a reader that is slow or gone for a while; what comes then is dropped."""
 
 
 class Source(NamedTuple):
@@ -51,7 +54,10 @@ class Stream:
     _failures: Mapping[Source, Failure] = {}
 
     def open(self) -> None:
-        """Get ready, before the first process has output, and again after :meth:`close`. Raise ``OSError``."""
+        """Get ready, before the first process has output, and again after :meth:`close`. Raise ``OSError``.
+
+        Do nothing if it is open.
+        """
 
     def write(self, source: Source, data: bytes | memoryview) -> None:
         """Take output. A ``memoryview`` holds the bytes only until this returns.
@@ -95,7 +101,13 @@ class Stream:
 
     def __call__(self, data: Mapping[str, Any]) -> None:
         """Write ``{"pid", "name", "data"}``: how programs that were made for Circus 0.19 call a stream."""
+        self.open()
         self.write(Source("", 0, int(data["pid"]), str(data["name"])), bytes(data["data"]))
+
+
+def lines_of(data: bytes | memoryview) -> list[bytes]:
+    """Return the lines that :meth:`Stream.write` is given, without their newlines."""
+    return bytes(data).removesuffix(b"\n").split(b"\n")
 
 
 def timestamp(time_format: str, zone: tzinfo | None = None) -> bytes:
