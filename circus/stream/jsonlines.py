@@ -1,0 +1,73 @@
+"""Output as JSON, one object a line: what collectors of logs read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from circus.stream.base import Failure, Loss, Source, Stream, lines_of
+from circus.stream.console import StdoutStream
+from circus.stream.files import FileStream
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False)
+
+
+class JSONStream(Stream):
+    """Write an object for each line: ``time`` (ISO 8601, UTC), ``watcher``, ``wid``, ``pid``, ``stream``, ``line``.
+
+    They go to circusd's standard output, or to a file, which is rotated as that of ``FileStream``. What is no UTF-8 in
+    a line becomes the replacement character.
+    """
+
+    def __init__(
+        self,
+        filename: str = "",
+        max_bytes: int | str = 0,
+        backup_count: int | str = 0,
+        owner: str = "",
+        mode: int | str | None = None,
+    ) -> None:
+        self._target: Stream = StdoutStream()
+        if filename:
+            self._target = FileStream(filename, max_bytes=max_bytes, backup_count=backup_count, owner=owner, mode=mode)
+
+    def open(self) -> None:
+        """Open the file, if it is one."""
+        self._target.open()
+
+    def write(self, source: Source, data: bytes | memoryview) -> None:
+        """Write an object for each line."""
+        now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        about = {
+            "time": now,
+            "watcher": source.watcher,
+            "wid": source.wid,
+            "pid": source.pid,
+            "stream": source.name,
+        }
+        head = _ENCODER.encode(about)[:-1] + ', "line": '
+        encode = _ENCODER.encode
+        text = "".join([f"{head}{encode(line.decode('utf-8', 'replace'))}}}\n" for line in lines_of(data)])
+        self._target.write(source, text.encode("utf-8", "replace"))
+
+    def flush(self) -> bool:
+        """Pass on what is held back."""
+        return self._target.flush()
+
+    def reopen(self) -> None:
+        """Open the file anew, if it is one."""
+        self._target.reopen()
+
+    def close(self) -> None:
+        """Let go of the file, if it is one."""
+        self._target.close()
+
+    def take_losses(self) -> Mapping[Source, Loss]:
+        """Return what the file or standard output did not take, as objects."""
+        return self._target.take_losses()
+
+    def take_failures(self) -> Mapping[Source, Failure]:
+        """Return what went wrong with the file."""
+        return self._target.take_failures()
