@@ -62,10 +62,12 @@ def option_value(key: str, word: str) -> Any:
     from circus.config.options import find
     from circus.config.schema import WATCHER
 
-    if key.startswith("hooks.") and word.startswith(("./", "../")):
+    if key.startswith(("hooks.", "stdout_stream.class", "stderr_stream.class")) and word.startswith(("./", "../")):
         return os.path.abspath(word)  # relative to where the user is, and not to where circusd was started
     if key == "hooks":
         return _pairs(key, word, ":", "before_start:module.function,after_stop:module.function")
+    if key in ("stdout_stream", "stderr_stream"):
+        return _pairs(key, word, "=", "class=FileStream,filename=/var/log/web.log")
     row = find(WATCHER, key)
     kind = row.kind if row else ("number" if key == "retry_in" else "text")
     try:

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from circus import kinds
+from circus.config import streams
 from circus.config.options import Option, find, options_of
+from circus.config.streams import STREAMS
 from circus.exc import CircusError, MessageError
 from circus.util import to_signum
 
 if TYPE_CHECKING:
     from circus.config.schema import WatcherSettings
-
-STREAMS = ("stdout_stream", "stderr_stream")
 
 # Clients compare these texts, so each kind of value keeps the wording that they know.
 _REASONS = {
@@ -32,7 +32,6 @@ _REASONS = {
 _REASONS_BY_KEY = {"max_age": "an integer", "max_age_variance": "an integer"}
 
 _HOOK_RUNNER = "plugin:hooks"
-_STREAM_RUNNER = "plugin:streams"
 
 # Shown without a fraction when they have none, as they always were.
 _WHOLE = ("warmup_delay", "max_age", "max_age_variance", "hook_timeout", "idle_timeout")
@@ -50,13 +49,13 @@ def from_options(base: WatcherSettings, cmd: str, options: Mapping[str, object],
             settings = _changed(settings, key, value)
     if extra:
         settings = dataclasses.replace(settings, extra={**settings.extra, **extra})
-    _require_consistent(settings)
+    _require_consistent(base, settings)
     return settings
 
 
 def with_options(settings: WatcherSettings, options: Mapping[str, object]) -> tuple[WatcherSettings, set[str]]:
     """``settings`` with options changed, and the effects; see ``WatcherSettings.with_options``."""
-    table, effects = options_of(type(settings)), set()
+    before, table, effects = settings, options_of(type(settings)), set()
     for key, value in options.items():
         settings = _changed(settings, key, value)
         if key in STREAMS:
@@ -66,7 +65,7 @@ def with_options(settings: WatcherSettings, options: Mapping[str, object]) -> tu
         else:
             row = find(table, key)
             effects.add(row.effect if row else "none")
-    _require_consistent(settings)
+    _require_consistent(before, settings)
     return settings, effects
 
 
@@ -104,14 +103,17 @@ def conflicts(settings: WatcherSettings) -> list[tuple[str, str]]:
         found.append(
             (f"hooks.{hook}", f"{_HOOK_RUNNER} runs them, and would wait for itself; accepted: hooks of others")
         )
-    for stream in STREAMS if settings.name.lower() == _STREAM_RUNNER else ():
+    for stream in STREAMS if settings.name.lower() == streams.RUNNER else ():
         if getattr(settings, stream):
-            message = f"{_STREAM_RUNNER} runs streams, and would write to itself; accepted: streams of others"
+            message = f"{streams.RUNNER} runs streams, and would write to itself; accepted: streams of others"
             found.append((f"{stream}.class", message))
     return found
 
 
-def _require_consistent(settings: WatcherSettings) -> None:
+def _require_consistent(before: WatcherSettings, settings: WatcherSettings) -> None:
+    for stream in STREAMS:
+        if getattr(settings, stream) != getattr(before, stream):
+            streams.require_valid(stream, getattr(settings, stream))
     for key, message in conflicts(settings):
         if key == "numprocesses":
             raise CircusError("Singleton watcher has a single process")
@@ -128,7 +130,7 @@ def _changed(settings: WatcherSettings, key: str, value: object) -> WatcherSetti
     if key == "hooks":
         return dataclasses.replace(settings, hooks=_hooks(settings, value))
     if key in STREAMS:
-        return _replaced(settings, key, _stream(key, value))
+        return _replaced(settings, key, streams.changed_to(key, value))
     row = find(options_of(type(settings)), key)
     if row is None:
         return dataclasses.replace(settings, extra={**settings.extra, key: _registered(key, value)})
@@ -162,18 +164,15 @@ def _changed_member(settings: WatcherSettings, row: Option, key: str, value: obj
     member = key[len(row.prefix) :]
     if row.field == "hooks":
         return dataclasses.replace(settings, hooks=_hooks(settings, {member: value}))
-    changed: dict[str, Any] = {**getattr(settings, row.field)}
-    if row.field == "rlimits":
-        member = member.lower()
-        if member not in kinds.RLIMITS:
-            raise MessageError(f"{key!r} isn't a valid rlimit setting")
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
-            raise MessageError(f"{value!r} rlimit value isn't a valid int")
-        changed[member] = value if value is not None and value >= 0 else None
-    else:
-        changed[member] = str(value)
-        complete_stream(changed)
-    return _replaced(settings, row.field, changed)
+    if row.field in STREAMS:
+        return _replaced(settings, row.field, streams.changed(getattr(settings, row.field), member, value))
+    member = member.lower()
+    if member not in kinds.RLIMITS:
+        raise MessageError(f"{key!r} isn't a valid rlimit setting")
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+        raise MessageError(f"{value!r} rlimit value isn't a valid int")
+    limit = value if value is not None and value >= 0 else None
+    return dataclasses.replace(settings, rlimits={**settings.rlimits, member: limit})
 
 
 def _single(row: Option, value: object) -> object:
@@ -258,22 +257,6 @@ def _function(hook: str, function: str) -> str:
     if fault:
         raise MessageError(f"'hooks.{hook}': {fault}")
     return function
-
-
-def _stream(key: str, value: object) -> dict[str, str]:
-    if not isinstance(value, Mapping):
-        raise MessageError(f"{key!r} isn't a valid object")
-    result = complete_stream({str(name): str(content) for name, content in value.items()})
-    if "class" not in result:
-        raise MessageError(f"{key!r} must have a 'class' key")
-    return result
-
-
-def complete_stream(options: dict[str, str]) -> dict[str, str]:
-    """Give a stream that has only a file name its class."""
-    if "filename" in options:
-        options.setdefault("class", "FileStream")
-    return options
 
 
 def _shown(name: str, value: object) -> object:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from circus import kinds
+from circus.config import streams
 from circus.config.options import find
 from circus.config.schema import OPTIONS, PluginSettings, WatcherSettings
 from circus.hooks.calls import parse_call
@@ -82,30 +83,10 @@ def hook_fault(function: str) -> str:
 
 def check_stream(stream: str, options: Mapping[str, str], subject: Subject) -> None:
     """Report a stream whose class is not there, and options of it that are wrong, missing or unknown."""
-    if "class" not in options:
-        message = (
-            f"the stream has no class; accepted: {stream}.class = one of {', '.join(registry().streams)}, or a path"
-        )
-        subject.fault(f"{stream}.{next(iter(options))}", message)
-        return
-    name = options["class"]
-    found = registry().find_stream(name)
-    if found is None:
-        fault = path_fault(name) if is_path(name) else _no_stream(name)
-        if fault:
-            subject.fault(f"{stream}.class", fault)
-        return
-    declared = {option.name: option for option in found.spec.options}
-    for option in declared.values():
-        if option.required and not options.get(option.name):
-            message = f"{found.spec.name} needs {option.name}; accepted: {stream}.{option.name} = {option.doc}"
-            subject.fault(f"{stream}.class", message)
-    for key, text in options.items():
-        if key in declared:
-            _check_text(declared[key], f"{stream}.{key}", text, subject)
-        elif key != "class":
-            accepted = f"accepted: {', '.join(declared) or 'none'}{kinds.nearest(key, declared)}"
-            subject.warn(f"{stream}.{key}", f"{found.spec.name} has no option {key!r}; {accepted}")
+    for option, message in streams.faults(stream, options):
+        subject.fault(option, message)
+    for option, message in streams.unknown(stream, options):
+        subject.warn(option, message)
 
 
 def check_watcher_options(watcher: WatcherSettings, subject: Subject) -> None:
@@ -135,7 +116,3 @@ def _example(option: OptionSpec) -> str:
 
 def _no_plugin(name: str) -> str:
     return registry().missing("plugin", name, registry().plugins, ACCEPTED)
-
-
-def _no_stream(name: str) -> str:
-    return registry().missing("stream", name, registry().streams, "a dotted path")

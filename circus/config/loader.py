@@ -11,7 +11,6 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from circus.config import ini, rules
-from circus.config.change import STREAMS, complete_stream
 from circus.config.faults import Fault, Report
 from circus.config.ini import Document
 from circus.config.installed import plugin_options
@@ -25,6 +24,7 @@ from circus.config.schema import (
     SocketSettings,
     WatcherSettings,
 )
+from circus.config.streams import STREAMS, complete_stream
 from circus.config.typed import (
     PLUGIN_OPTIONS,
     WATCHER_OPTIONS,
@@ -195,14 +195,16 @@ def _watcher(name: str, options: Mapping[str, Any], env: dict[str, str]) -> Watc
 
 
 def _with_whole_paths(options: Mapping[str, Any], section: str, document: Document) -> dict[str, Any]:
-    """The options with each hook and plugin in a file named by its whole path; it is relative to the file it stands in.
+    """The options with each hook, stream and plugin in a file named by its whole path.
 
-    The processes that load them run elsewhere.
+    It is relative to the file it stands in; the processes that load them run elsewhere.
     """
     result = dict(options)
     for option, value in options.items():
         folder = os.path.dirname(document.place(section, option).file)
         if option == "use" and section.startswith("plugin:"):
+            result[option] = in_folder(value, folder)
+        elif option in ("stdout_stream.class", "stderr_stream.class"):
             result[option] = in_folder(value, folder)
         elif option.startswith("hooks."):
             name, bracket, arguments = value[0].partition("(")

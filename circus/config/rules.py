@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from circus import kinds
-from circus.config.change import STREAMS as STREAM_OPTIONS
 from circus.config.change import conflicts
 from circus.config.faults import Place, Report, Subject
 from circus.config.ini import Document
 from circus.config.installed import check_hooks, check_plugin, check_stream, check_watcher_options
 from circus.config.schema import SocketSettings, WatcherSettings
+from circus.config.streams import STREAMS as STREAM_OPTIONS
 from circus.config.variables import sockets_named, uses_old_wid
 
 if TYPE_CHECKING:
