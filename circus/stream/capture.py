@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from circus.config.change import STREAMS
+from circus.config.streams import STREAMS
 from circus.config.variables import expand, process_lookup
 from circus.exc import CircusError, SpawnError
 from circus.stream.making import JOINED, Sink, Sinks

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pkgutil import resolve_name
 from typing import Any
 
-from circus.config.change import complete_stream
+from circus.config.streams import complete_stream
 from circus.exc import CircusError
 from circus.hooks.references import ACCEPTED, is_path
 from circus.hooks.registry import registry
