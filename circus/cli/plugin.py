@@ -37,10 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CircusError as error:
         print(f"circus-plugin: {error}", file=sys.stderr)
         return 1
-    return _run(briefing)
+    return run_plugin(briefing)
 
 
-def _run(briefing: Briefing) -> int:
+def run_plugin(briefing: Briefing) -> int:
+    """Run a plugin to its end; return the status to exit with. What goes wrong is logged."""
     from circus.plugins.loading import PluginError
     from circus.plugins.runtime import run
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from circus.consumer import SYNC, Delivery, Snapshot, Stream
 from circus.events import Event
-from circus.exc import CallError
+from circus.exc import CallError, CircusError
 from circus.plugins.base import CircusPlugin, finished
 from circus.plugins.briefing import MOST_ENDS, Briefing, Progress
 from circus.plugins.gatekeeping import Gatekeeper
@@ -245,6 +245,9 @@ class Runtime:
         """Call what the plugin's author wrote; return whether it ended without an error."""
         try:
             await finished(function(*arguments))
+        except CircusError as error:  # it says what is wrong, which no line of code explains
+            log.error("%s failed: %s", what, error)
+            return False
         except Exception as error:
             log.exception("%s raised %s", what, one_line(error))
             return False

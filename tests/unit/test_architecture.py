@@ -54,9 +54,10 @@ ALLOWED: dict[str, frozenset[str]] = {
     ),
     **dict.fromkeys(CLIENTS, BASE | CLIENTS),
     # What runs in processes of its own knows circusd by its messages only.
-    **dict.fromkeys(("hooks", "stats", "web"), BASE | CLIENTS | {"hooks", "hooks.registry", "plugins"}),
+    "hooks": BASE | CLIENTS | {"hooks.registry", "plugins"},
     # A class that somebody has derived from one of circusd's own streams runs there too.
-    "plugins": BASE | CLIENTS | {"hooks", "hooks.registry", "plugins", "stream"},
+    "plugins": BASE | CLIENTS | {"hooks", "hooks.registry", "stream"},
+    **dict.fromkeys(("stats", "web"), BASE | CLIENTS | {"endpoints", "hooks", "hooks.registry", "plugins"}),
     "cli": BASE
     | FACES
     | CLIENTS

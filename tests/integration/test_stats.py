@@ -1,0 +1,131 @@
+"""circusd-stats beside a real daemon."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from circus.stats.client import StatsClient
+from tests.support import DEADLINE, Circusd, wait_until
+
+SLEEPERS = "[watcher:My Sleepers]\ncmd = sleep 1000\nnumprocesses = 2\n"
+
+Seen = dict[tuple[str, str | None], dict[str, Any]]
+
+
+class Listener:
+    """Keeps the last message of each watcher, process and socket."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.client = StatsClient(endpoint)
+        self.seen: Seen = {}
+
+    def until(self, condition: Callable[[Seen], object], what: str) -> Seen:
+        """Listen until the last messages are such."""
+
+        def holds() -> bool:
+            message = self.client.receive(0.05)
+            if message is not None:
+                self.seen[message[:2]] = message[2]
+            return bool(condition(self.seen))
+
+        wait_until(holds, what)
+        return self.seen
+
+
+@pytest.fixture
+def listener(circusd: Circusd) -> Iterator[Listener]:
+    found = Listener(f"ipc://{circusd.folder}/stats")
+    yield found
+    found.client.stop()
+
+
+@pytest.fixture
+def by_hand(circusd: Circusd) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> subprocess.Popen[bytes]:
+        words = ["--endpoint", circusd.endpoint, "--pubsub", circusd.pubsub_endpoint]
+        words += ["--statspoint", f"ipc://{circusd.folder}/stats"]
+        started.append(subprocess.Popen([sys.executable, "-m", "circus.cli.stats", *words]))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.terminate()
+        assert process.wait(DEADLINE) == 0
+
+
+def test_processes_watchers_and_circusd(
+    circusd: Circusd, listener: Listener, by_hand: Callable[[], subprocess.Popen[bytes]]
+) -> None:
+    circusd.start(SLEEPERS)
+    by_hand()
+    pids = circusd.ok("list", name="my sleepers")["pids"]
+    seen = listener.until(lambda seen: len(seen) >= 5, "processes, their sum, circusd, its sum")
+    assert {topic for topic in seen if topic[0] == "my_sleepers"} == {
+        ("my_sleepers", None),
+        *(("my_sleepers", str(pid)) for pid in pids),
+    }
+    one = seen["my_sleepers", str(pids[0])]
+    assert (one["pid"], one["cmdline"], one["name"]) == (pids[0], "sleep", None)
+    assert sorted(seen["my_sleepers", None]["pid"]) == sorted(pids)
+    assert circusd.process is not None
+    assert seen["circus", str(circusd.process.pid)]["name"] == "circusd"
+    assert seen["circus", None]["pid"] == [circusd.process.pid]
+
+
+def test_who_comes_and_who_goes(
+    circusd: Circusd, listener: Listener, by_hand: Callable[[], subprocess.Popen[bytes]]
+) -> None:
+    circusd.start(SLEEPERS)
+    by_hand()
+    total = ("my_sleepers", None)
+    listener.until(lambda seen: len(seen.get(total, {}).get("pid", ())) == 2, "two processes")
+    circusd.ok("incr", name="my sleepers")
+    listener.until(lambda seen: len(seen[total]["pid"]) == 3, "a third one")
+    circusd.ok("stop", name="my sleepers")
+    circusd.ok("add", name="late", cmd="sleep 1000", start=True)
+    listener.until(lambda seen: ("late", None) in seen, "one that was added")
+    listener.seen.clear()
+    listener.until(lambda seen: len(seen) >= 3, "another round")
+    assert not [topic for topic in listener.seen if topic[0] == "my_sleepers"]
+
+
+def test_nothing_is_open_while_nobody_listens(
+    circusd: Circusd, listener: Listener, by_hand: Callable[[], subprocess.Popen[bytes]]
+) -> None:
+    circusd.start(SLEEPERS)
+    stats = by_hand()
+
+    def open_files() -> list[str]:
+        run = subprocess.run(
+            ["find", f"/proc/{stats.pid}/fd", "-printf", "%l\\n"], capture_output=True, text=True, check=False
+        )
+        return [line for line in run.stdout.split("\n") if line.startswith("/proc/") and "stat" in line]
+
+    listener.until(lambda seen: ("my_sleepers", None) in seen, "it publishes")
+    assert open_files()
+    listener.client.stop()
+    wait_until(lambda: not open_files(), "nothing of a process is open")
+
+
+def test_an_endpoint_in_use(circusd: Circusd, by_hand: Callable[[], subprocess.Popen[bytes]]) -> None:
+    circusd.start(SLEEPERS)
+    by_hand()
+    wait_until((circusd.folder / "stats").exists, "the first one has it")
+    words = ["--endpoint", circusd.endpoint, "--pubsub", circusd.pubsub_endpoint]
+    run = subprocess.run(
+        [sys.executable, "-m", "circus.cli.stats", *words, "--statspoint", f"ipc://{circusd.folder}/stats"],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert "stop it or name another endpoint" in run.stderr
+    assert "Traceback" not in run.stderr
