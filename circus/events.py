@@ -75,9 +75,14 @@ def topic_name(watcher: str) -> str:
     return watcher.lower().replace(" ", "_")
 
 
+HELPERS = ("circusd-stats", "circushttpd")
+"""Watchers that run plugins under names of their own, which clients know."""
+
+
 def is_plugin(watcher: str) -> bool:
     """Return whether a watcher, named as configured or as in topics, runs a plugin."""
-    return watcher.lower().startswith("plugin:")
+    name = watcher.lower()
+    return name.startswith("plugin:") or name in HELPERS
 
 
 def make_topic(watcher: str, action: str) -> str:

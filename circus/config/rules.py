@@ -13,6 +13,7 @@ from circus.config.installed import check_hooks, check_plugin, check_stream, che
 from circus.config.schema import SocketSettings, WatcherSettings
 from circus.config.streams import STREAMS as STREAM_OPTIONS
 from circus.config.variables import sockets_named, uses_old_wid
+from circus.events import HELPERS
 
 if TYPE_CHECKING:
     from circus.config.loader import Config
@@ -30,6 +31,7 @@ def check(config: Config, document: Document, report: Report) -> None:
     for socket in config.sockets:
         _check_socket(socket, Subject(_socket_section(document, socket.name), document, report))
     _check_names(document, report)
+    _check_helpers(config, document, report)
     _check_addresses(config, document, report)
 
 
@@ -106,6 +108,14 @@ def _check_names(document: Document, report: Report) -> None:
             place = document.place(first)
             message = f"the name differs only in letter case from [{first}] at {place.file}:{place.line}"
             report.fault(document.place(section), section, "", f"{message}; accepted: names that differ otherwise")
+
+
+def _check_helpers(config: Config, document: Document, report: Report) -> None:
+    for watcher in config.watchers:
+        if watcher.name.lower() in HELPERS:
+            section = f"watcher:{watcher.name}"
+            message = "circusd runs a watcher of this name itself (statsd, httpd in [circus]); accepted: another name"
+            report.fault(document.place(section), section, "", message)
 
 
 class _Address(NamedTuple):

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 # Each option, and what happens instead of what it asks for. An option that gets its effect leaves this table.
 NOT_YET_SERVED: Final[dict[str, dict[str, str]]] = {
     "circus": {
-        "statsd": "circusd-stats is not run",
         "httpd": "circushttpd is not run",
         "debug_gc": "nothing is logged about the garbage collector",
         "fqdn_prefix": "this node has no name of its own",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from circus.exc import CircusError, SpawnError
 from circus.hooks.registry import registry
 from circus.stream.custom import is_custom
+from circus.util import default_stats_endpoint
 
 if TYPE_CHECKING:
     from circus.config import Config
@@ -30,6 +31,9 @@ HOOK_RUNNER: Final = "hooks"
 
 STREAM_RUNNER: Final = "streams"
 """Name of the plugin that runs the streams whose classes are not circusd's own."""
+
+STATS: Final = "circusd-stats"
+"""Name of the plugin that publishes statistics, and of its watcher."""
 
 LogOptions = Callable[["CircusSettings"], dict[str, Any]]
 """Returns how circusd's log is set up by its configuration and its command line."""
@@ -133,13 +137,13 @@ class _Memory:
         return int.from_bytes(os.pread(self.descriptor, 8, 0), sys.byteorder)
 
 
-def _registered(name: str) -> WatcherSettings:
+def _registered(name: str, **config: str) -> WatcherSettings:
     """The watcher of a registered plugin without a section. Raise ``CircusError`` if there is no such plugin."""
     from circus.config.loader import make_plugin
 
     if registry().find_plugin(name) is None:
         raise CircusError(registry().missing("plugin", name, registry().plugins, "a registered name"))
-    return _briefed(make_plugin(name, {}, {}, {}))
+    return _briefed(make_plugin(name, {}, config, {}))
 
 
 def _runs_streams(factory: str) -> bool:
@@ -148,20 +152,33 @@ def _runs_streams(factory: str) -> bool:
 
 
 def every_watcher(config: Config) -> tuple[WatcherSettings, ...]:
-    """Return the watchers of a configuration, with those of active plugins and of what runs functions and streams."""
-    watchers = [*config.watchers, *(_briefed(plugin) for plugin in config.plugins if plugin.active)]
+    """Return the watchers of a configuration, with those of active plugins and what it needs beside them."""
+    return (*_written(config), *implied_watchers(config))
+
+
+def implied_watchers(config: Config) -> tuple[WatcherSettings, ...]:
+    """Return what has no section of its own: what runs functions of hooks and streams, and circusd-stats."""
+    written = _written(config)
     needed = {
-        HOOK_RUNNER: any(watcher.hooks for watcher in watchers),
-        STREAM_RUNNER: any(
-            is_custom(watcher.stdout_stream) or is_custom(watcher.stderr_stream) for watcher in watchers
-        ),
+        HOOK_RUNNER: any(watcher.hooks for watcher in written),
+        STREAM_RUNNER: any(is_custom(watcher.stdout_stream) or is_custom(watcher.stderr_stream) for watcher in written),
     }
-    for name in needed:
-        if needed[name] and registry().find_plugin(name) is not None:
-            runner = _registered(name)
-            if all(watcher.name.lower() != runner.name for watcher in watchers):
-                watchers.append(runner)
-    return tuple(watchers)
+    runners = [_registered(name) for name in needed if needed[name] and registry().find_plugin(name) is not None]
+    names = {watcher.name.lower() for watcher in written}
+    implied = [runner for runner in runners if runner.name not in names]
+    if config.circus.statsd:
+        implied.append(_stats(config.circus))
+    return tuple(implied)
+
+
+def _written(config: Config) -> list[WatcherSettings]:
+    return [*config.watchers, *(_briefed(plugin) for plugin in config.plugins if plugin.active)]
+
+
+def _stats(settings: CircusSettings) -> WatcherSettings:
+    closed = settings.statsd_close_outputs
+    stats = _registered(STATS, stats_endpoint=settings.stats_endpoint or default_stats_endpoint())
+    return replace(stats, name=STATS, use_sockets=True, close_child_stdout=closed, close_child_stderr=closed)
 
 
 def _briefed(plugin: PluginSettings) -> WatcherSettings:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from circus.daemon.plugins import every_watcher
+from circus.daemon.plugins import every_watcher, implied_watchers
 from circus.exc import CircusError, CommandFailed, SpawnError
 from circus.kernel.order import Operation
 from circus.kernel.watcher import Watcher
@@ -133,7 +133,8 @@ class Reloader:
         # What a client has removed is missing, whatever the file said when it was read.
         watchers = tuple(watcher for watcher in self.config.watchers if watcher.name.lower() in self._arbiter.watchers)
         plugins = tuple(plugin for plugin in self.config.plugins if plugin.name.lower() in self._arbiter.watchers)
-        return diff(replace(self.config, watchers=watchers, plugins=plugins), new)
+        plan = diff(replace(self.config, watchers=watchers, plugins=plugins), new)
+        return _with_implied(plan, self.config, new)
 
     def _require_startable(self, new: Config, plan: Plan) -> None:
         """Refuse a file that names a program, a user or a folder that is not there, while everything still runs."""
@@ -220,6 +221,20 @@ class Reloader:
         removed = [self._arbiter.watchers[name.lower()] for name in names if name.lower() in self._arbiter.watchers]
         for intent in [self._arbiter.remove(watcher) for watcher in removed]:
             await intent.settled()
+
+
+def _with_implied(plan: Plan, old: Config, new: Config) -> Plan:
+    """Add to a plan what becomes of the watchers that have no section of their own."""
+    before = {settings.name: settings for settings in implied_watchers(old)}
+    after = {settings.name: settings for settings in implied_watchers(new)}
+    changed = tuple(name for name in before if name in after and before[name] != after[name])
+    return replace(
+        plan,
+        add=(*plan.add, *(name for name in after if name not in before)),
+        remove=(*plan.remove, *(name for name in before if name not in after)),
+        replace=(*plan.replace, *changed),
+        reasons={**plan.reasons, **dict.fromkeys(changed, "options of it in [circus] changed")},
+    )
 
 
 class _Before:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from circus.events import topic_name
+from circus.events import HELPERS, topic_name
 from circus.plugins import CircusPlugin, hookimpl
 from circus.stats.hits import Hits
 from circus.stats.publishing import StatsSocket
@@ -28,7 +28,6 @@ INTERVAL: Final = 1.0
 OWN: Final = "circus"
 """The topic of circusd and its helpers, as if they were a watcher of that name."""
 
-HELPERS: Final = ("circusd-stats", "circushttpd")
 _SPARE: Final = 64
 """Descriptors that are left for other things than the files of processes."""
 

@@ -129,3 +129,24 @@ def test_an_endpoint_in_use(circusd: Circusd, by_hand: Callable[[], subprocess.P
     assert run.returncode == 1
     assert "stop it or name another endpoint" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_circusd_runs_it_and_a_reload_moves_and_ends_it(circusd: Circusd, listener: Listener) -> None:
+    stats = f"stats_endpoint = ipc://{circusd.folder}/stats"
+    circusd.start(SLEEPERS, circus=stats)
+    assert circusd.ok("list")["watchers"] == ["circusd-stats", "my sleepers"]
+    seen = listener.until(lambda seen: len(seen) >= 6, "processes, circusd, and circusd-stats")
+    (helper,) = circusd.ok("list", name="circusd-stats")["pids"]
+    assert seen["circus", str(helper)]["name"] == "circusd-stats"
+    assert not [topic for topic in seen if topic[0] == "circusd-stats"]
+
+    circusd.write(SLEEPERS, circus=f"{stats}2")
+    assert "replace watcher circusd-stats" in "\n".join(circusd.ok("plan")["steps"])
+    circusd.ok("reloadconfig")
+    moved = Listener(f"ipc://{circusd.folder}/stats2")
+    moved.until(lambda seen: ("my_sleepers", None) in seen, "it publishes at the new endpoint")
+    moved.client.stop()
+
+    circusd.write(SLEEPERS)
+    circusd.ok("reloadconfig")
+    assert circusd.ok("list")["watchers"] == ["my sleepers"]
