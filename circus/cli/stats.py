@@ -13,7 +13,7 @@ from circus.cli.logs import LEVELS
 from circus.cli.plugin import run_plugin
 from circus.exc import CircusError
 from circus.plugins.briefing import Briefing
-from circus.plugins.registration import CIRCUSD_STATS
+from circus.stats import CIRCUSD_STATS
 from circus.util import default_endpoint, default_pubsub_endpoint, default_stats_endpoint
 
 if TYPE_CHECKING:

@@ -113,18 +113,12 @@ COMMAND_RELOADER = PluginSpec(
     options=(_loop_rate(1.0),),
     doc="Restart a watcher when the file of its command has changed.",
 )
-CIRCUSD_STATS = PluginSpec(
-    "circusd-stats",
-    "circus.stats.collector:CircusStats",
-    options=(OptionSpec("stats_endpoint", "endpoint", doc="ZeroMQ endpoint on which it publishes"),),
-    doc="Publish what processes use of the machine; statsd = True in [circus] runs it.",
-)
 
 
 @hookimpl
 def circus_register_plugins() -> list[PluginSpec]:
     """The built-in plugins."""
-    return [STATSD, FULL_STATS, FLAPPING, RESOURCE_WATCHER, HTTP_OBSERVER, WATCHDOG, COMMAND_RELOADER, CIRCUSD_STATS]
+    return [STATSD, FULL_STATS, FLAPPING, RESOURCE_WATCHER, HTTP_OBSERVER, WATCHDOG, COMMAND_RELOADER]
 
 
 @hookimpl

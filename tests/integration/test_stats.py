@@ -66,7 +66,9 @@ def test_processes_watchers_and_circusd(
     circusd.start(SLEEPERS)
     by_hand()
     pids = circusd.ok("list", name="my sleepers")["pids"]
-    seen = listener.until(lambda seen: len(seen) >= 5, "processes, their sum, circusd, its sum")
+    seen = listener.until(
+        lambda seen: seen.get(("circus", None), {}).get("pid"), "processes, their sum, circusd, its sum"
+    )
     assert {topic for topic in seen if topic[0] == "my_sleepers"} == {
         ("my_sleepers", None),
         *(("my_sleepers", str(pid)) for pid in pids),
