@@ -61,7 +61,19 @@ ALLOWED: dict[str, frozenset[str]] = {
     "cli": BASE
     | FACES
     | CLIENTS
-    | {"config", "hooks", "hooks.registry", "launch", "endpoints", "kernel", "commands", "plugins", "stream"},
+    | {
+        "config",
+        "hooks",
+        "hooks.registry",
+        "launch",
+        "endpoints",
+        "kernel",
+        "commands",
+        "plugins",
+        "stats",
+        "stream",
+        "web",
+    },
     "testing": BASE
     | FACES
     | CLIENTS
