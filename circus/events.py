@@ -7,7 +7,11 @@ from typing import Any
 
 ACTIONS: dict[str, tuple[str, str]] = {
     "spawn": ("process_pid, wid", "A process was started; ``time`` is its start."),
-    "start": ("reason", "A start of the watcher is complete; ``reason`` is what the command gave as such, or empty."),
+    "start": (
+        "reason",
+        "A start of the watcher is complete; ``reason`` is what the command gave as such, ``a connection`` if that has "
+        "started a watcher with ``on_demand``, or empty.",
+    ),
     "ready": ("process_pid, wid", "A process of a watcher with ``ready = notify`` said that it is ready."),
     "kill": (
         "process_pid, wid, signum",
@@ -23,7 +27,13 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "stop": (
         "reason",
         "A stop of the watcher is complete: every process of it, and all that those started, is gone; ``reason`` is "
-        "what the command gave as such, or empty.",
+        "what the command gave as such, or empty; of a watcher with ``on_demand`` also that it was idle. One that "
+        "waited for a connection and does so no more publishes it as well.",
+    ),
+    "listening": (
+        "sockets",
+        "A watcher with ``on_demand`` is stopped until the next connection, or datagram, on one of ``sockets``: that "
+        "one starts it.",
     ),
     "reload": ("", "A graceful reload is complete."),
     "reload_failed": ("reason", "The new processes of a reload did not come up; the old ones stay."),

@@ -30,11 +30,11 @@ def explain(watcher: Watcher) -> dict[str, Any]:
 
 
 def detail(watcher: Watcher) -> str:
-    """Return ``gated``, ``backoff``, ``degraded``, ``failed``, the kind of rollout under way, or an empty text."""
+    """Return ``gated``, ``listening``, ``failed``, ``backoff``, ``degraded``, a kind of rollout, or an empty text."""
     if watcher.gating.waiting:
         return "gated"
     if not watcher.up:
-        return "listening" if watcher.listening else "failed" if watcher.failure else ""
+        return "listening" if _waits_for_connection(watcher) else "failed" if watcher.failure else ""
     if any(slot.next_try > watcher.now() for slot in _empty_slots(watcher)):
         return "backoff"
     if watcher.goal.rollout:
@@ -128,8 +128,8 @@ def _reason(watcher: Watcher) -> str:
         return "a restart brings the old processes down" if restarting else watcher.goal.reason or "it is being stopped"
     if not watcher.up and watcher.awaiting == watcher.claimed != 0:
         return "its turn comes after watchers of higher priority and warmup_delay"
-    if watcher.listening:
-        return "it waits for a connection"
+    if _waits_for_connection(watcher):
+        return _awaited(watcher)
     if not watcher.up:
         return "nobody has started it" if not watcher.goal.generation else _last_words(watcher)
     errors = [slot.last_error for slot in _empty_slots(watcher) if slot.spawn_failures]
@@ -138,6 +138,20 @@ def _reason(watcher: Watcher) -> str:
     if detail(watcher) == "backoff":
         return "its processes end too soon after their start"
     return "a reload replaces its processes" if watcher.goal.rollout else ""
+
+
+def _waits_for_connection(watcher: Watcher) -> bool:
+    return watcher.listening and watcher.status() == states.STOPPED
+
+
+def _awaited(watcher: Watcher) -> str:
+    names = watcher.context.host.awaited(watcher.settings)
+    if not names:
+        return (
+            "it waits for a connection, and has no socket that circusd holds: name one as $(circus.sockets.NAME), or "
+            "set use_sockets"
+        )
+    return f"it waits for a connection on the socket{'s' * (len(names) > 1)} {', '.join(names)}"
 
 
 def _last_words(watcher: Watcher) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from circus.config import change
 from circus.config.options import Option, family, option, options_of
+from circus.events import is_plugin
 from circus.kinds import HOOKS, RLIMITS
 
 _SECONDS = "number(min=0)"
@@ -202,7 +203,7 @@ class WatcherSettings:
     @property
     def is_plugin(self) -> bool:
         """Whether it is the watcher of a plugin: those start before all others and stop after them."""
-        return self.name.startswith("plugin:")
+        return is_plugin(self.name)
 
     @classmethod
     def from_options(

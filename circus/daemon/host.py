@@ -59,6 +59,10 @@ class Host:
         """
         return self.capture.restream(before, after)
 
+    def awaited(self, settings: WatcherSettings) -> list[str]:
+        """Return the names of the sockets whose connections bring a watcher with ``on_demand`` up."""
+        return []
+
     def sockets(self) -> list[dict[str, Any]]:
         """Return the sockets that are held for processes, as the command ``listsockets`` shows them."""
         return []

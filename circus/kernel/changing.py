@@ -22,7 +22,7 @@ def set_options(watcher: Watcher, options: Mapping[str, Any]) -> bool:
 
     Raise ``MessageError``, with nothing changed, if one of them is wrong.
     """
-    before = watcher.settings
+    before, waited = watcher.settings, watcher.listening
     settings, effects = before.with_options(options)
     replaced = "stream" in effects and watcher.context.host.restream(before, settings)
     if watcher.unproven is not None:
@@ -33,6 +33,9 @@ def set_options(watcher: Watcher, options: Mapping[str, Any]) -> bool:
     watcher.settings = settings
     for key in options:
         watcher.publish("updated", option=key)
+    if waited and not watcher.listening:
+        watcher.start()
+        return False
     if not watcher.goal.up or not (replaced or "reload" in effects):
         return False
     watcher.unproven = watcher.unproven or before

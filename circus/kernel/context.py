@@ -38,6 +38,9 @@ class Host(Protocol):
         Raise ``CircusError``, with nothing changed, if that is nowhere.
         """
 
+    def awaited(self, settings: WatcherSettings) -> list[str]:
+        """Return the names of the sockets whose connections bring a watcher with ``on_demand`` up."""
+
     def sockets(self) -> list[dict[str, Any]]:
         """Return the sockets that are held for processes, as the command ``listsockets`` shows them."""
 

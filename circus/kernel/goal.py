@@ -33,6 +33,11 @@ class Goal:
         """Want nothing to run; ``armed``: until the next connection."""
         self.up, self.armed, self.rollout, self.reason = False, armed, "", reason
 
+    def arm(self) -> None:
+        """Want the next connection to bring it up; that somebody has started it is known from now on."""
+        self.armed = True
+        self.generation += 1
+
     def fresh(self, *, after_stop: bool, reason: str = "") -> None:
         """Want new processes only, after all old ones are gone if there may be any."""
         self._next_generation(RESTART if after_stop else "")

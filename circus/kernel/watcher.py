@@ -43,7 +43,8 @@ class Watcher:
         self.gating = Gating(self)
         self.intents: list[Intent] = []
         self.state = states.STOPPED
-        """The state that its events have told of."""
+        self.told_listening = False
+        """The state that its events have told of, and whether they have told that it listens."""
         self.failure = ""
         """Why it gave up, or why the last reload did not succeed; empty when all is well."""
         self.claimed = 0
@@ -274,14 +275,13 @@ class Watcher:
     def _bring_up(self, reason: str = "") -> None:
         deaths.forgive(self)
         if self.next_settings.on_demand and not self.goal.up:
-            self.goal.armed = True
+            self.goal.arm()
         else:
             self._begin_fresh(reason)
 
     def _begin_fresh(self, reason: str) -> None:
         self.unproven = None
-        after_stop = bool(self.processes or self.remains.anything or self.gating.begun)
-        self.goal.fresh(after_stop=after_stop, reason=reason)
+        self.goal.fresh(after_stop=bool(self.processes or self.remains.anything or self.gating.begun), reason=reason)
 
     def _refill(self) -> None:
         """Try whatever is missing at once, also where ``respawn`` says no."""

@@ -239,3 +239,8 @@ def test_a_hook_that_nobody_registered_is_refused_with_the_nearest_names() -> No
         settings().with_option("hooks.before_start", "wait_for_prt(x:1)")
     with pytest.raises(MessageError, match="the bracket is not closed"):
         settings().with_option("hooks", {"before_start": "wait_for_port(x:1"})
+
+
+def test_a_plugin_is_known_in_any_letter_case() -> None:
+    assert WatcherSettings(name="Plugin:x").is_plugin
+    assert not WatcherSettings(name="my plugin:x").is_plugin

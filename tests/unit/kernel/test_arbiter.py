@@ -28,6 +28,9 @@ class BareHost:
     def restream(self, before: WatcherSettings, after: WatcherSettings) -> bool:
         return False
 
+    def awaited(self, settings: WatcherSettings) -> list[str]:
+        return []
+
     def sockets(self) -> list[dict[str, Any]]:
         return []
 
