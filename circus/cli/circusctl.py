@@ -87,6 +87,10 @@ def _converse(session: Session) -> int:
 
 def _run_command(invocation: Invocation, session: Session) -> int:
     name, properties = invocation.word, invocation.message()
+    if name == "logs":
+        from circus.cli.taillogs import logs
+
+        return logs(invocation, session)
     if name == "listen" or invocation.options.get("follow"):
         from circus.cli import following
 

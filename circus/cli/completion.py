@@ -117,7 +117,7 @@ def candidates(before: list[str], prefix: str, session: Session) -> list[str]:
         return _beginning(_values(pending), prefix)
     if prefix.startswith("-"):
         own = command.options() if command is not None else []
-        return _beginning([item.flag for item in (*own, *GLOBALS)], prefix)
+        return _beginning([flag for item in (*own, *GLOBALS) for flag in item.flags], prefix)
     if command is None:
         if not arguments:
             return _beginning([*names(), *LOCAL], prefix)
@@ -135,7 +135,7 @@ def _place(before: list[str]) -> tuple[Command | None, list[str], str]:
             pending = ""
         elif word.startswith("-"):
             known = [*GLOBALS, *(command.options() if command is not None else [])]
-            valued = [item.name for item in known if item.flag == word.replace("_", "-") and item.kind != "boolean"]
+            valued = [item.name for item in known if word.replace("_", "-") in item.flags and item.kind != "boolean"]
             pending = valued[0] if valued else ""
         elif command is None and not arguments:
             try:

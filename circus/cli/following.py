@@ -30,7 +30,7 @@ def listen(invocation: Invocation, session: Session) -> int:
     topics = invocation.arguments or [_WATCHER_EVENTS]
     as_json = invocation.settings.get("json")
     try:
-        with _subscriber(session, endpoint, topics) as socket:
+        with subscriber(session, endpoint, topics) as socket:
             while True:
                 topic, message = socket.recv_multipart()[:2]
                 if as_json:
@@ -39,7 +39,7 @@ def listen(invocation: Invocation, session: Session) -> int:
                     line = f"{topic!r}: {message!r}"
                 print(line, flush=True)
     except KeyboardInterrupt:
-        return _interrupted()
+        return interrupted()
 
 
 def events(invocation: Invocation, session: Session) -> int:
@@ -47,7 +47,7 @@ def events(invocation: Invocation, session: Session) -> int:
     follower = Follower(session, bool(invocation.settings.get("json")), invocation.options.get("since", 0))
     sync = f"{SYNC}{os.urandom(16).hex()}"
     try:
-        with _subscriber(session, pubsub_endpoint(session), [_WATCHER_EVENTS, TICK, sync]) as socket:
+        with subscriber(session, pubsub_endpoint(session), [_WATCHER_EVENTS, TICK, sync]) as socket:
             follower.catch_up()
             while True:
                 topic, message = socket.recv_multipart()[:2]
@@ -56,10 +56,11 @@ def events(invocation: Invocation, session: Session) -> int:
                 else:
                     follower.take(topic.decode(), json.loads(message))
     except KeyboardInterrupt:
-        return _interrupted()
+        return interrupted()
 
 
-def _interrupted() -> int:
+def interrupted() -> int:
+    """Leave the terminal's line with ^C to itself, and return the exit status."""
     if sys.stderr.isatty():
         print(file=sys.stderr)  # the terminal has shown ^C in a line of its own, which the prompt is not to share
     return 0
@@ -105,7 +106,8 @@ def pubsub_endpoint(session: Session) -> str:
     return str(reply.get("options", {}).get("pubsub_endpoint") or default_pubsub_endpoint())
 
 
-def _subscriber(session: Session, endpoint: str, topics: list[str]) -> zmq.Socket[Any]:
+def subscriber(session: Session, endpoint: str, topics: list[str]) -> zmq.Socket[Any]:
+    """Return a subscription to topics that begin so, on the machine that the session is about."""
     from zmq import SUB, SUBSCRIBE
 
     socket = session.client.context.socket(SUB)

@@ -89,7 +89,8 @@ def _documentation(command: Command) -> list[str]:
 def _options(declared: Iterable[Property]) -> list[str]:
     lines = []
     for item in declared:
-        flag = item.flag if item.kind == "boolean" else f"{item.flag} {item.name.upper()}"
+        flags = ", ".join(item.flags)
+        flag = flags if item.kind == "boolean" else f"{flags} {item.name.upper()}"
         lines += _fold(f"  {flag:<38}", f"{item.doc}{_default(item)}")
     return lines
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from circus.commands import BUILT_IN, LOCAL, lookup, names
 from circus.commands.arguments import argument
 from circus.commands.base import Command, Json, Property
@@ -20,10 +18,9 @@ GLOBALS = (
     Property("prettify", "boolean", "with --json: indented and sorted"),
     Property("ssh", "text", "reach a tcp:// endpoint of another machine through ssh: user@host:port"),
     Property("ssh_keyfile", "text", "private key for --ssh"),
-    Property("help", "boolean", "show help, after a command that of the command"),
+    Property("help", "boolean", "show help, after a command that of the command", short="h"),
     Property("version", "boolean", "show the version"),
 )
-_SHORT = {"-h": "--help", "-f": "--follow"}
 
 
 class UsageError(Exception):
@@ -86,15 +83,15 @@ class _Reader:
             self.at = len(self.words)
 
     def _take_option(self, word: str) -> None:
-        flag, equals, given = _SHORT.get(word, word).partition("=")
-        name = flag[2:].replace("-", "_")
-        declared = _named(GLOBALS, name)
+        flag, equals, given = _split(word)
+        declared = _flagged(GLOBALS, flag)
         target = self.found.settings
         if declared is None:
-            declared = self._option_of_command(name)
+            declared = self._option_of_command(flag)
             target = self.found.options
         if declared is None:
             raise UsageError(_unknown("option", word.partition("=")[0], self._flags()), self.found.command)
+        name = declared.name
         if declared.kind == "boolean":
             if equals:
                 raise UsageError(f"{flag} takes no value", self.found.command)
@@ -110,20 +107,20 @@ class _Reader:
         except ArgumentError as error:
             raise UsageError(f"{flag}: {error}", self.found.command) from None
 
-    def _option_of_command(self, name: str) -> Property | None:
+    def _option_of_command(self, flag: str) -> Property | None:
         """Before the command is known, an option of any command will do; it is checked at the end."""
         if self.found.command is not None:
-            return _named(self.found.command.options(), name)
+            return _flagged(self.found.command.options(), flag)
         if self.found.word:
             return None
         # What is installed is looked through only if no command of our own has it.
-        return _option_of(BUILT_IN, name) or _option_of(names(), name)
+        return _option_of(BUILT_IN, flag) or _option_of(names(), flag)
 
     def _check_options(self) -> None:
         command = self.found.command
         for name in self.found.options:
-            if command is None or _named(command.options(), name) is None:
-                flag = "--" + name.replace("_", "-")
+            flag = "--" + name.replace("_", "-")
+            if command is None or _flagged(command.options(), flag) is None:
                 raise UsageError(_unknown("option", flag, self._flags()), command)
 
     def _flags(self) -> list[str]:
@@ -138,15 +135,23 @@ def parse(words: list[str]) -> Invocation:
 
 def _is_option(word: str) -> bool:
     """A negative number is an argument: ``incr web -1``."""
-    return word in _SHORT or (word.startswith("--") and len(word) > 2) or (word[:1] == "-" and word[1:2].isalpha())
+    return (word.startswith("--") and len(word) > 2) or (word[:1] == "-" and word[1:2].isalpha())
 
 
-def _named(declared: Any, name: str) -> Property | None:
-    return next((item for item in declared if item.name == name), None)
+def _split(word: str) -> tuple[str, str, str]:
+    """Return the option in a word, what is between it and its value, and that: ``--lines=5``, ``-n5``, ``-n``."""
+    if word.startswith("--"):
+        flag, equals, value = word.partition("=")
+        return flag.replace("_", "-"), equals, value
+    return word[:2], word[2:], word[2:]
 
 
-def _option_of(commands: Iterable[str], name: str) -> Property | None:
-    every = (_named(lookup(command).options(), name) for command in commands)
+def _flagged(declared: Iterable[Property], flag: str) -> Property | None:
+    return next((item for item in declared if flag in item.flags), None)
+
+
+def _option_of(commands: Iterable[str], flag: str) -> Property | None:
+    every = (_flagged(lookup(command).options(), flag) for command in commands)
     return next((declared for declared in every if declared is not None), None)
 
 

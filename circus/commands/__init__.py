@@ -28,6 +28,7 @@ BUILT_IN = (
     "list",
     "listen",
     "listsockets",
+    "logs",
     "notify",
     "numprocesses",
     "numwatchers",

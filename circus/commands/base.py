@@ -36,11 +36,12 @@ class Property:
     """One property of a request.
 
     ``kind`` is one of text, integer, number, boolean, list, object, signal, pid or ``text or list``. circusctl takes a
-    ``positional`` one by its place and any other one as ``--name``; one with ``cli=False`` only programs send.
+    ``positional`` one by its place and any other one as ``--name``, or by one letter, ``short``; one with ``cli=False``
+    only programs send.
     ``null=False`` refuses null where leaving the property out means more than the caller may have meant.
     """
 
-    __slots__ = ("cli", "default", "doc", "kind", "name", "null", "positional", "required")
+    __slots__ = ("cli", "default", "doc", "kind", "name", "null", "positional", "required", "short")
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class Property:
         positional: bool = False,
         cli: bool = True,
         null: bool = True,
+        short: str = "",
     ) -> None:
         self.name = name
         self.kind = kind
@@ -62,6 +64,7 @@ class Property:
         self.positional = positional
         self.cli = cli
         self.null = null
+        self.short = short
 
     def check(self, value: Any) -> Any:
         """Return the value, with digits in texts turned into numbers. Raise ``MessageError`` if its type is wrong."""
@@ -81,6 +84,11 @@ class Property:
     def flag(self) -> str:
         """How circusctl's user writes an option: ``--graceful-timeout``."""
         return "--" + self.name.replace("_", "-")
+
+    @property
+    def flags(self) -> list[str]:
+        """Every way to write an option: ``-f`` and ``--follow``."""
+        return [f"-{self.short}", self.flag] if self.short else [self.flag]
 
 
 def _from_text(text: str, kind: str) -> Any:

@@ -22,7 +22,7 @@ class Events(Command):
         Property("limit", "integer", "at most that many, and at most 1000", default=1000),
     )
     replies = "events: [{topic, data}], last_seq, boot; truncated"
-    cli_options = (Property("follow", "boolean", "go on with new events until interrupted"),)
+    cli_options = (Property("follow", "boolean", "go on with new events until interrupted", short="f"),)
 
     def execute(self, arbiter: Arbiter, properties: Json) -> Json:
         since, limit = properties["since"], max(0, properties["limit"])
