@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 # What is left of a sequence at the end of a piece, and of a character of several bytes, waits for the next piece.
-_OPEN = re.compile(rb"(?:\r|\x1b(?:\[[0-9;:]{0,32})?|[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2})\Z")
+_OPEN = re.compile(
+    rb"(?:\r|\x1b(?:\[[0-9;:]{0,32})?|[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2})\Z"
+)
 _COLOUR = re.compile("(\x1b\\[[0-9;:]{0,32}m)")
 # C0 but tab and newline, DEL, C1, and what stands for bytes that are no UTF-8.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\udc80-\udcff]")

@@ -1,4 +1,4 @@
-"""Output that was kept and output as it comes, put together so that each byte is there once, or is known to be missing."""
+"""Output that was kept and output as it comes, put together: each byte is there once, or is known to be missing."""
 
 from __future__ import annotations
 

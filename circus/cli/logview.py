@@ -103,9 +103,8 @@ class View:
     def _line(self, at: Stream, line: bytes) -> bytes:
         process, stream = at
         if self._as_json:
-            text = line.decode("utf-8", "surrogateescape")
-            told = {"watcher": process.watcher, "wid": process.wid, "pid": process.pid, "stream": stream, "text": text}
-            return json.dumps(told).encode() + b"\n"
+            whose = {"watcher": process.watcher, "wid": process.wid, "pid": process.pid, "stream": stream}
+            return json.dumps({**whose, "text": line.decode("utf-8", "surrogateescape")}).encode() + b"\n"
         if not self.terminal:
             return self._prefix(at) + line + b"\n"
         harmless = Harmless(returns=False)

@@ -181,10 +181,14 @@ class Follower:
             return False
         if self._away:
             self._away = False
-            self.screen.remark(f"({'circusd is back' if reply['boot'] == self._joiner.boot else 'another circusd runs'})")
+            self.screen.remark(
+                f"({'circusd is back' if reply['boot'] == self._joiner.boot else 'another circusd runs'})"
+            )
         self._show(self._joiner.reply(reply, live=True))
         return True
 
     def _show(self, deliveries: list[Delivery]) -> None:
         only = "stderr" if self.properties.get("stderr") else ""
-        self.screen.show([item for item in deliveries if not only or not isinstance(item, Piece) or item.stream == only])
+        self.screen.show(
+            [item for item in deliveries if not only or not isinstance(item, Piece) or item.stream == only]
+        )

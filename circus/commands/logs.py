@@ -31,7 +31,11 @@ class Logs(Command):
         Property("lines", "integer", "at most that many lines of each process", default=10, short="n"),
         Property("stderr", "boolean", "only what was printed to standard error", default=False),
         Property(
-            "pieces", "boolean", "with the places of all bytes, instead of lines, to go on from", default=False, cli=False
+            "pieces",
+            "boolean",
+            "with the places of all bytes, instead of lines, to go on from",
+            default=False,
+            cli=False,
         ),
     )
     replies = (

@@ -100,6 +100,7 @@ class Daemon:
         self.apply(settings)
         arbiter.journal.subscribe(self.publisher.publish)
         arbiter.journal.subscribe(self.host.follow)
+        self.publisher.on_topic = functools.partial(self.host.live.look, self.publisher.topics)
         self.publisher.on_sync_lost = arbiter.gates.lost
         arbiter.gates.is_connected = lambda sync: SYNC + sync.encode(errors="replace") in self.publisher.topics
         arbiter.gates.summon = functools.partial(self.plugins.summon, HOOK_RUNNER)
@@ -126,6 +127,7 @@ class Daemon:
         for timer in self._leaving.values():
             timer.cancel()
         self.host.capture.close()
+        self.host.live.close()
         self.arbiter.close()
         self.router.close()
         self.publisher.close()

@@ -37,6 +37,7 @@ class Host:
         self.live = Live(loop, self._publish)
         self.kept = Kept(self.live)
         self.capture = Capture(self.kept, self._report)
+        self.logs = self.kept.tell
 
     def outfit(self, settings: WatcherSettings, wid: int) -> Outfit:
         """Return the descriptors of a process that is about to start. Raise ``SpawnError`` if they cannot be had."""

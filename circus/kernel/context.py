@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -43,6 +43,9 @@ class Host(Protocol):
 
     def sockets(self) -> list[dict[str, Any]]:
         """Return the sockets that are held for processes, as the command ``listsockets`` shows them."""
+
+    def logs(self, watchers: Sequence[str], lines: int, only: str, *, pieces: bool) -> list[dict[str, Any]]:
+        """Return what processes of these watchers have written last, as the command ``logs`` shows it."""
 
     def progress(self, name: str) -> int | None:
         """Return the number of the last event that the plugin under a watcher has finished."""

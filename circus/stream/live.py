@@ -63,19 +63,22 @@ class Live:
         self._torn: set[tuple[Writer, str]] = set()
         self._round_follows = False
 
-    def look(self, topic: bytes, topics: Iterable[bytes]) -> None:
-        """Take note of a topic that somebody has subscribed to or left, and of all those that are subscribed to now."""
+    def look(self, topics: Iterable[bytes], topic: bytes) -> None:
+        """Take note of a topic that somebody has subscribed to or left; ``topics`` are those that are followed now."""
         if topic.startswith(TOPIC.encode()):
             self.wanted = any(other.startswith(TOPIC.encode()) for other in topics)
             if not self.wanted:
-                self.close()
+                with self._lock:
+                    self._waiting.clear()
+                    self._torn.clear()
 
     def close(self) -> None:
-        """Forget what waits: nobody follows any more."""
+        """Publish what waits, and take nothing more."""
+        self.wanted = False
         with self._lock:
-            self.wanted = False
-            self._waiting.clear()
-            self._torn.clear()
+            waiting, self._waiting = self._waiting, {}
+        for writer, written in waiting.items():
+            self._tell(writer, written)
 
     def feed(self, writer: Writer, stream: str, offset: int, data: bytes | memoryview) -> None:
         """Take what a process has written after ``offset`` bytes. Any thread may call this, in order for a process."""

@@ -69,9 +69,17 @@ class StandInHost:
     def sockets(self) -> list[dict[str, Any]]:
         raise ZeroDivisionError("a defect")
 
+    def logs(self, watchers: list[str], lines: int, only: str, *, pieces: bool) -> list[dict[str, Any]]:
+        return [{"watcher": name, "lines": lines, "only": only, "pieces": pieces} for name in watchers]
+
+
+class StandInJournal:
+    boot = "abc"
+
 
 class StandInArbiter:
     host = StandInHost()
+    journal = StandInJournal()
     endpoint = "tcp://127.0.0.1:5555"
     pubsub_endpoint = "tcp://127.0.0.1:5556"
     stats_endpoint = "tcp://127.0.0.1:5557"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Sequence
 from typing import Any
 
 from circus.config.schema import WatcherSettings
@@ -32,6 +33,9 @@ class BareHost:
         return []
 
     def sockets(self) -> list[dict[str, Any]]:
+        return []
+
+    def logs(self, watchers: Sequence[str], lines: int, only: str, *, pieces: bool) -> list[dict[str, Any]]:
         return []
 
     def progress(self, name: str) -> int | None:

@@ -29,7 +29,7 @@ class Stage:
     def __init__(self) -> None:
         self.published: list[tuple[str, dict[str, Any]]] = []
         self.live = Live(asyncio.get_running_loop(), lambda topic, data: self.published.append((topic, data)))
-        self.live.look(b"log.", [b"watcher.", b"log."])
+        self.live.look([b"watcher.", b"log."], b"log.")
         self.web = Process(100)
 
     def write(self, data: bytes, process: Process | None = None, stream: str = "stdout") -> None:
@@ -77,16 +77,26 @@ def test_what_comes_in_a_round_is_one_message() -> None:
 
 def test_nobody_follows() -> None:
     async def scenario(stage: Stage) -> None:
-        stage.live.look(b"watcher.", [b"watcher.", b"log.web"])
+        stage.live.look([b"watcher.", b"log.web"], b"watcher.")
         assert stage.live.wanted
         stage.write(b"lost\n")
-        stage.live.look(b"log.web", [b"watcher."])
+        stage.live.look([b"watcher."], b"log.web")
         assert not stage.live.wanted
         stage.write(b"nobody hears it\n")
-        stage.live.look(b"log.my_web", [b"log.my_web"])
+        stage.live.look([b"log.my_web"], b"log.my_web")
         stage.write(b"this\n")
         await stage.end()
         assert stage.pieces() == [(21, "this\n")]
+
+    on_stage(scenario)
+
+
+def test_what_waits_at_the_end_is_published() -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.write(b"last words\n")
+        stage.live.close()
+        stage.write(b"too late\n")
+        assert stage.pieces() == [(0, "last words\n")]
 
     on_stage(scenario)
 
