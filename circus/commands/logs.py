@@ -84,10 +84,10 @@ def _missing(settings: WatcherSettings, only: str) -> str:
         "stdout": "stdout_stream.class = StdoutStream",
         "stderr": f"stderr_stream.class = {'stdout' if settings.stdout_stream else 'StdoutStream'}",
     }
-    what = {"stdout": "standard output", "stderr": "standard error"}
+    what = {"stdout": "standard output", "stderr": "standard error"}[missing[0]] if len(missing) == 1 else "output"
     return (
-        f"{settings.name}: its {' and '.join(what[stream] for stream in missing)} is not captured and goes where "
-        f"circusd's own goes; set {' and '.join(remedies[stream] for stream in missing)} to have it here as well"
+        f"{settings.name}: its {what} is not captured and goes where circusd's own goes; set "
+        f"{' and '.join(remedies[stream] for stream in missing)} to have it here as well"
     )
 
 
