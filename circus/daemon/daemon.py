@@ -16,7 +16,7 @@ from circus import commands
 from circus.commands.dispatch import Dispatcher
 from circus.config.unserved import not_yet_served, refuse_unprotected
 from circus.daemon.host import Host
-from circus.daemon.plugins import HOOK_RUNNER, STREAM_RUNNER, PluginHost, every_watcher
+from circus.daemon.plugins import HOOK_RUNNER, PluginHost, every_watcher
 from circus.daemon.rebinding import Rebinding
 from circus.daemon.reload import Reloader
 from circus.daemon.signals import Signals
@@ -27,7 +27,6 @@ from circus.kernel.arbiter import Arbiter
 from circus.kernel.publisher import SYNC, Publisher
 from circus.kernel.router import Router
 from circus.launch import syscalls
-from circus.stream.remote import Remote
 from circus.util import default_endpoint, default_pubsub_endpoint, default_stats_endpoint
 
 if TYPE_CHECKING:
@@ -69,9 +68,6 @@ class Daemon:
         self.host = Host(self.plugins, self.loop)
         self.arbiter = self.plugins.arbiter = Arbiter(
             self.loop, self.host, ring_size=settings.event_ring_size, warmup_delay=settings.warmup_delay
-        )
-        self.plugins.remote = Remote(
-            self.loop, functools.partial(self.plugins.summon, STREAM_RUNNER), self.arbiter.journal.publish
         )
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.router = Router(self._context, self.loop, self.arbiter.reaper.drain)

@@ -6,14 +6,17 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from circus.daemon.plugins import STREAM_RUNNER
 from circus.events import split_topic
 from circus.launch.outfit import Outfit
 from circus.stream.capture import Capture
 from circus.stream.kept import Kept
 from circus.stream.live import Live
+from circus.stream.remote import Remote
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from circus.config.schema import WatcherSettings
     from circus.daemon.plugins import PluginHost
@@ -36,8 +39,10 @@ class Host:
         self.progress = plugins.progress
         self.live = Live(loop, self._publish)
         self.kept = Kept(self.live)
-        self.capture = Capture(self.kept, self._report)
         self.logs = self.kept.tell
+        remote = plugins.remote = Remote(loop, partial(plugins.summon, STREAM_RUNNER), self._report)
+        self.capture = Capture(self.kept, self._report, remote)
+        remote.settle = self._settle
 
     def outfit(self, settings: WatcherSettings, wid: int) -> Outfit:
         """Return the descriptors of a process that is about to start. Raise ``SpawnError`` if they cannot be had."""
@@ -72,6 +77,10 @@ class Host:
         """Take note of an event: of a watcher that is removed, nothing is kept."""
         if topic.endswith(".remove"):
             self.capture.forget(split_topic(topic)[0])
+
+    def _settle(self, act: Callable[[], None]) -> None:
+        """Call a function, on the loop, when what has been said so far was handed to the streams."""
+        self.capture.settle(partial(self._loop.call_soon_threadsafe, act))
 
     def _publish(self, topic: str, data: dict[str, Any]) -> None:
         self.publisher.publish(topic, data)

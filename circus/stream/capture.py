@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from circus.config.streams import STREAMS
 from circus.config.variables import expand, process_lookup
 from circus.exc import CircusError, SpawnError
+from circus.stream.custom import Custom, is_custom
 from circus.stream.making import JOINED, Sink, Sinks
 from circus.stream.pipes import Captured
 from circus.stream.pump import Pump
@@ -19,6 +20,7 @@ from circus.stream.troubles import Report, Troubles
 if TYPE_CHECKING:
     from circus.config.schema import WatcherSettings
     from circus.stream.kept import Kept
+    from circus.stream.remote import Remote
 
 _NAMES: Final = dict(zip(STREAMS, ("stdout", "stderr"), strict=True))
 _REMEDIES: Final = {
@@ -39,9 +41,12 @@ _EXHAUSTED: Final = {
 class Capture:
     """The output of all processes of a daemon. Every method is for the loop's thread."""
 
-    def __init__(self, kept: Kept, report: Report) -> None:
-        """Begin with nothing. The last output of each process is ``kept``; ``report`` is called from another thread."""
-        self._sinks = Sinks()
+    def __init__(self, kept: Kept, report: Report, remote: Remote) -> None:
+        """Begin with nothing. The last output of each process is ``kept``; ``report`` is called from another thread.
+
+        ``remote`` leads to the process that runs the streams of other classes than circusd's own.
+        """
+        self._sinks = Sinks(remote)
         self._pump = Pump(self._sinks, Troubles(report))
         self._kept = kept
         self._prepared: dict[int, Captured] = {}
@@ -62,7 +67,9 @@ class Capture:
         try:
             for option, options in routes.items():
                 if options is not None:
-                    writers[_NAMES[option]] = self._pipe(process, option, expanded(options, settings, wid, sockets))
+                    writers[_NAMES[option]] = self._pipe(
+                        process, settings, option, expanded(options, settings, wid, sockets)
+                    )
         except (OSError, RuntimeError) as error:
             self._abandon(process)
             raise SpawnError("resources", _EXHAUSTED.get(getattr(error, "errno", 0), str(error))) from None
@@ -127,7 +134,7 @@ class Capture:
             for option, options in new.items():
                 if options is not None and options != old[option]:
                     for process in self._of(after.name):
-                        sink = self._lease(option, expanded(options, after, process.wid, {}))
+                        sink = self._lease(after, option, expanded(options, after, process.wid, {}))
                         leased.append((process, _NAMES[option], sink))
         except (OSError, RuntimeError, SpawnError) as error:
             self._release(sink for _, _, sink in leased)
@@ -143,6 +150,11 @@ class Capture:
         """Have all streams open their files anew, because something has moved them away."""
         self._pump.order(self._pump.reopen)
 
+    def settle(self, act: Callable[[], object]) -> None:
+        """Call a function, in another thread, when what has been said so far was handed to the streams."""
+        self._pump.order(self._pump.catch_up)
+        self._pump.order(act)
+
     def close(self) -> None:
         """Write everything that processes have said, and close all streams."""
         self._pump.close()
@@ -154,18 +166,19 @@ class Capture:
         for sink in sinks:
             self._pump.order(partial(self._pump.release, sink))
 
-    def _pipe(self, process: Captured, option: str, options: Mapping[str, str]) -> int:
-        sink = self._lease(option, options)
+    def _pipe(self, process: Captured, settings: WatcherSettings, option: str, options: Mapping[str, str]) -> int:
+        sink = self._lease(settings, option, options)
         try:
             return process.add(_NAMES[option], sink).writer
         except OSError:
             self._release([sink])
             raise
 
-    def _lease(self, option: str, options: Mapping[str, str]) -> Sink:
+    def _lease(self, settings: WatcherSettings, option: str, options: Mapping[str, str]) -> Sink:
         self._pump.start()
+        custom = Custom.of(settings, _NAMES[option], options) if is_custom(options) else None
         try:
-            return self._sinks.lease(options)
+            return self._sinks.lease(options, custom)
         except ValueError as error:
             raise SpawnError("streams", f"{option}: {error}") from None
         except OSError as error:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from circus.hooks.registry import registry
 from circus.stream.base import Stream
+from circus.stream.remote import Remote, RemoteStream
+
+if TYPE_CHECKING:
+    from circus.stream.custom import Custom
 
 JOINED = "stdout"
 """The class of a ``stderr_stream`` that goes the way of stdout, in the same pipe."""
@@ -44,7 +48,7 @@ class Sink:
 
     __slots__ = ("key", "pipes", "stream")
 
-    def __init__(self, key: frozenset[tuple[str, str]], stream: Stream) -> None:
+    def __init__(self, key: Hashable, stream: Stream) -> None:
         self.key = key
         self.stream = stream
         self.pipes = 0
@@ -53,17 +57,21 @@ class Sink:
 class Sinks:
     """The streams of a daemon that are in use. Any thread may ask."""
 
-    def __init__(self) -> None:
-        self._sinks: dict[frozenset[tuple[str, str]], Sink] = {}
+    def __init__(self, remote: Remote) -> None:
+        self._remote = remote
+        self._sinks: dict[Hashable, Sink] = {}
         self._lock = threading.Lock()
 
-    def lease(self, options: Mapping[str, str]) -> Sink:
-        """Return the sink with these options for one more pipe. Raise ``OSError`` or ``ValueError``."""
-        key = frozenset(options.items())
+    def lease(self, options: Mapping[str, str], custom: Custom | None = None) -> Sink:
+        """Return the sink with these options for one more pipe. Raise ``OSError`` or ``ValueError``.
+
+        A ``custom`` stream is that of one watcher, and run by another process.
+        """
+        key = frozenset(options.items()) if custom is None else custom.description
         with self._lock:
             sink = self._sinks.get(key)
             if sink is None:
-                stream = get_stream(options)
+                stream = get_stream(options) if custom is None else RemoteStream(self._remote, custom)
                 stream.open()
                 sink = self._sinks[key] = Sink(key, stream)
             sink.pipes += 1

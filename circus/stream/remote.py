@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from circus.stream import wire
 from circus.stream.base import Source, Stream
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from circus.stream.custom import Custom
+    from circus.stream.troubles import Report
 
 MOST: Final = 1 << 20
 """Bytes that are held back for one stream beside those in its socket; what comes when it is full is dropped."""
@@ -35,19 +36,13 @@ _RETRY: Final = 0.1
 _PER_TURN: Final = 64
 
 
-class Publish(Protocol):
-    """Publishes an event of a watcher."""
-
-    def __call__(self, watcher: str, action: str, /, **data: Any) -> object: ...
-
-
 class Remote:
     """Every line of one daemon. It belongs to the loop's thread, but for what is said otherwise."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, summon: Callable[[], None], publish: Publish) -> None:
-        """``summon`` has the process started if it does not run; ``publish`` publishes an event."""
+    def __init__(self, loop: asyncio.AbstractEventLoop, summon: Callable[[], None], report: Report) -> None:
+        """``summon`` has the process started if it does not run."""
         self.loop = loop
-        self.publish = publish
+        self.report = report
         self.settle: Callable[[Callable[[], None]], None] = lambda act: act()
         """Calls a function as soon as all that was read before has been handed to the streams."""
         self._summon = summon
@@ -216,12 +211,16 @@ class Line:
                     return
 
     def _report(self, said: wire.Json) -> None:
-        publish, watcher, name = self._remote.publish, self.custom.watcher, self.custom.name
+        report, watcher, name = self._remote.report, self.custom.watcher, self.custom.name
         for wid, stream, size, lines, reason in said["lost"]:
-            publish(watcher, "log_dropped", stream=stream, wid=wid, bytes=size, lines=lines, reason=reason)
+            report(
+                watcher,
+                "log_dropped",
+                {"stream": stream, "wid": wid, "bytes": int(size), "lines": int(lines), "reason": reason},
+            )
         if said["count"]:
-            error = {"class": self.custom.options["class"], "error": said["error"], "count": said["count"]}
-            publish(watcher, "log_failed", stream=name, **error)
+            error = {"class": self.custom.options["class"], "error": said["error"], "count": int(said["count"])}
+            report(watcher, "log_failed", {"stream": name, **error})
 
 
 class RemoteStream(Stream):

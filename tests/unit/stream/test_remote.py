@@ -28,13 +28,13 @@ class Daemon:
         self.loop = asyncio.new_event_loop()
         self.summoned = 0
         self.published: list[tuple[str, str, dict[str, Any]]] = []
-        self.remote = Remote(self.loop, self._summon, self._publish)
+        self.remote = Remote(self.loop, self._summon, self._report)
         self._processes: list[Process] = []
 
     def _summon(self) -> None:
         self.summoned += 1
 
-    def _publish(self, watcher: str, action: str, /, **data: Any) -> None:
+    def _report(self, watcher: str, action: str, data: dict[str, Any]) -> None:
         self.published.append((watcher, action, data))
 
     def run(self) -> None:
