@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from circus.commands.base import Command, Json, Property
 
 TYPE_CHECKING = False
@@ -45,8 +47,15 @@ def event_line(topic: str, data: Json) -> str:
 
     moment = data.get("time", 0.0)
     clock = strftime("%Y-%m-%d %H:%M:%S", localtime(moment))
-    details = " ".join(f"{key}={value}" for key, value in data.items() if key not in _OWN_KEYS)
+    details = " ".join(f"{key}={_short(key, value)}" for key, value in data.items() if key not in _OWN_KEYS)
     return f"{clock}.{int(moment % 1 * 1000):03d} {data.get('seq', '-')} {topic} {details}".rstrip()
+
+
+def _short(key: str, value: Any) -> Any:
+    """Return a value, or of the output of a process how long it is: ``explain`` shows it."""
+    if key != "output" or not isinstance(value, list):
+        return value
+    return f"{len(value)} {'line' if len(value) == 1 else 'lines'}"
 
 
 COMMAND = Events()

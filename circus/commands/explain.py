@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from circus.commands.base import NAME, Command, Json
+from circus.commands.rendering import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +14,8 @@ class Explain(Command):
     """Say why a watcher is in the state that it is in
 
     For each slot: its process, since when it is in its state, how the last processes of the slot ended, and when the
-    next one is tried; and what a stop or a start waits for, by process id.
+    next one is tried; and what a stop or a start waits for, by process id. Where its output is captured, ``output`` of
+    an exit has the last lines of a process that failed; circusctl prints those of the last one.
     """
 
     name = "explain"
@@ -66,7 +68,14 @@ def _process_lines(process: Json, now: float) -> list[str]:
         head += f", says: {process['status_text']}"
     if process.get("last_error"):
         head += f", last error: {process['last_error']}"
-    return [head] + [f"    {_exit_line(last, now)}" for last in process.get("last_exits", ())]
+    exits = process.get("last_exits", ())
+    failed = [last for last in exits if last.get("output")]
+    lines = [head]
+    for last in exits:
+        lines.append(f"    {_exit_line(last, now)}")
+        if failed and last is failed[-1]:
+            lines += [f"      {printable(text)}" for text in last["output"]]
+    return lines
 
 
 def _exit_line(last: Json, now: float) -> str:

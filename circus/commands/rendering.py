@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 TYPE_CHECKING = False
@@ -9,6 +10,18 @@ if TYPE_CHECKING:
     from circus.commands.base import Json
 
 _INFO_KEYS = ("cmdline", "username", "nice", "mem_info1", "mem_info2", "cpu", "mem", "ctime")
+
+
+def printable(text: str) -> str:
+    """Return a line that a program has written without its colours, and with the rest of what is no text as escapes."""
+    plain = re.sub("\x1b\\[[0-9;:]*m", "", text)
+    return "".join(char if char.isprintable() or char == "\t" else _escaped(char) for char in plain)
+
+
+def _escaped(char: str) -> str:
+    number = ord(char)
+    # Bytes that are no UTF-8 have travelled as surrogates.
+    return f"\\x{number - 0xDC00 if 0xDC80 <= number <= 0xDCFF else number:02x}"
 
 
 def option_lines(options: Json) -> str:
