@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from circus.config.streams import STREAMS
 from circus.config.variables import expand, process_lookup
+from circus.events import topic_name
 from circus.exc import CircusError, SpawnError
 from circus.stream.custom import Custom, is_custom
 from circus.stream.making import JOINED, Sink, Sinks
@@ -114,7 +115,7 @@ class Capture:
         """Keep nothing of a watcher that is gone. What its processes still write goes where it went."""
         self._kept.forget(watcher)
         for pid, process in list(self._processes.items()):
-            process.disowned = process.disowned or process.watcher.lower() == watcher.lower()
+            process.disowned = process.disowned or topic_name(process.watcher) == topic_name(watcher)
             if process.disowned and not process.pipes:
                 del self._processes[pid]
                 self._kept.died(pid)

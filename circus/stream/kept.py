@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from circus.events import topic_name
 from circus.stream.ring import Line, Ring
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Kept:
         output = self._alive.pop(pid, None)
         if output is not None:
             output.alive = False
-            slot = (output.watcher.lower(), output.wid)
+            slot = (topic_name(output.watcher), output.wid)
             self._dead.pop(slot, None)
             self._dead[slot] = output  # as the newest
             excess = sum(other.size for other in self._dead.values()) - DEAD_SIZE
@@ -109,8 +110,8 @@ class Kept:
         return output
 
     def forget(self, watcher: str) -> None:
-        """Drop what the dead processes of a watcher have left."""
-        for slot in [slot for slot in self._dead if slot[0] == watcher.lower()]:
+        """Drop what the dead processes of a watcher, named as configured or as in topics, have left."""
+        for slot in [slot for slot in self._dead if slot[0] == topic_name(watcher)]:
             del self._dead[slot]
 
     def tell(self, watchers: Sequence[str], lines: int, only: str, *, pieces: bool) -> list[dict[str, Any]]:

@@ -64,6 +64,13 @@ def test_the_last_dead_process_of_each_slot_stays_and_is_told_first(kept: Kept) 
     assert [entry[0] for entry in told(kept, "web")] == [12, 20]
 
 
+def test_a_watcher_is_forgotten_by_its_name_in_topics_too(kept: Kept) -> None:
+    kept.begin("My Web", 1, 10).take("stdout", b"10\n")
+    kept.died(10)
+    kept.forget("my_web")
+    assert told(kept, "My Web") == []
+
+
 def test_a_reply_has_an_end(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REPLY_SIZE", 100)
     monkeypatch.setattr(module, "REPLY_LINES", 8)
