@@ -28,11 +28,22 @@ TIME_LIMIT = 10.0
 
 # One fork for each environment, since modules of the same name may differ. Each result is a line: group, path, fault.
 _CHILD = r"""
-import importlib, importlib.util, json, os, site, sys
+import difflib, importlib, importlib.util, json, os, pkgutil, site, sys
 
 files = {}
 
+def near(name, known):
+    close = difflib.get_close_matches(name, list(known), 3)
+    return "; did you mean %s?" % " or ".join(map(repr, close)) if close else ""
+
+def modules(folders):
+    return [module.name for module in pkgutil.iter_modules(folders)]
+
 def load(path):
+    folder, file = os.path.split(path)
+    if not os.path.exists(path):
+        beside = os.listdir(folder) if os.path.isdir(folder) else []
+        raise FileNotFoundError("there is no file %s%s" % (path, near(file, beside)))
     if path not in files:
         sys.path.insert(0, os.path.dirname(path))
         name = os.path.basename(path)[:-3]
@@ -52,12 +63,20 @@ def resolve(path):
             found = load(module) if module.endswith(".py") else importlib.import_module(module)
             break
         except ModuleNotFoundError as error:
-            if colon or "." not in module or not (module + ".").startswith((error.name or "?") + "."):
+            if not (module + ".").startswith((error.name or "?") + "."):
                 raise
+            if colon or "." not in module or error.name == module.partition(".")[0]:
+                package, _, name = error.name.rpartition(".")
+                folders = getattr(sys.modules.get(package), "__path__", []) if package else None
+                raise ModuleNotFoundError("%s%s" % (error, near(name, modules(folders)))) from None
             module, _, name = module.rpartition(".")
             names.insert(0, name)
     for name in names:
-        found = getattr(found, name)
+        try:
+            found = getattr(found, name)
+        except AttributeError as error:
+            known = {*dir(found), *modules(getattr(found, "__path__", []))}
+            raise AttributeError("%s%s" % (error, near(name, known))) from None
     if not callable(found):
         raise TypeError("it is a %s, nothing that can be called" % type(found).__name__)
 

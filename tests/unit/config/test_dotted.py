@@ -117,3 +117,23 @@ def test_no_child_for_what_comes_with_circus(write, monkeypatch: pytest.MonkeyPa
         "[plugin:statsd]\n[plugin:f]\nuse = circus.plugins.flapping.Flapping\n"
     )
     assert check(path) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("option", "path", "nearest"),
+    [
+        ("stdout_stream.class", "circus.stream.FileStrem", "'FileStream'"),
+        ("stdout_stream.class", "circus.streams.FileStream", "'stream'"),
+        ("hooks.before_start", "circus_test_near.befor_start", "'before_start'"),
+        ("hooks.before_start", "circus_test_nera.before_start", "'circus_test_near'"),
+        ("hooks.before_start", "circus_test_nera:before_start", "'circus_test_near'"),
+        ("hooks.before_start", "circus.hooks.ready_mad:wait_for_port", "'ready_made'"),
+        ("hooks.before_start", "./circus_test_nera.py:before_start", "'circus_test_near.py'"),
+        ("hooks.before_start", "./circus_test_near.py:befor_start", "'before_start'"),
+    ],
+)
+def test_the_nearest_name_is_told(write, tmp_path, option: str, path: str, nearest: str) -> None:
+    write("def before_start(*args): pass\n", "circus_test_near.py")
+    ((fault,), _) = check(write(f"[env]\nPYTHONPATH = {tmp_path}\n[watcher:w]\ncmd = w\n{option} = {path}\n"))
+    assert fault.option == option
+    assert f"did you mean {nearest}" in fault.message
