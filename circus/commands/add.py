@@ -34,6 +34,7 @@ class Add(Command):
     variadic = True
 
     def execute(self, arbiter: Arbiter, properties: Json) -> Json | Awaitable[Json]:
+        from circus.config.places import require_places
         from circus.config.schema import WatcherSettings
 
         name = properties["name"]
@@ -47,6 +48,7 @@ class Add(Command):
         if properties["args"] is not None:
             options["args"] = properties["args"]
         settings = WatcherSettings.from_options(name, properties["cmd"], options)
+        require_places(settings, options)
         intent = arbiter.add(settings, properties["start"])
         return _flat(intent.wait()) if properties["waiting"] else accepted(intent, properties)
 

@@ -27,7 +27,11 @@ class Set(Command):
     variadic = True
 
     def execute(self, arbiter: Arbiter, properties: Json) -> Json | Awaitable[Json]:
-        return accepted(arbiter.get_watcher(properties["name"]).set_options(properties["options"]), properties)
+        from circus.config.places import require_places
+
+        watcher, options = arbiter.get_watcher(properties["name"]), properties["options"]
+        require_places(watcher.settings.with_options(options)[0], options)
+        return accepted(watcher.set_options(options), properties)
 
     def usage(self) -> str:
         return "set NAME KEY VALUE [KEY VALUE ...] [--waiting]"

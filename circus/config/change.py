@@ -55,18 +55,21 @@ def from_options(base: WatcherSettings, cmd: str, options: Mapping[str, object],
 
 def with_options(settings: WatcherSettings, options: Mapping[str, object]) -> tuple[WatcherSettings, set[str]]:
     """``settings`` with options changed, and the effects; see ``WatcherSettings.with_options``."""
-    before, table, effects = settings, options_of(type(settings)), set()
+    before = settings
     for key, value in options.items():
         settings = _changed(settings, key, value)
-        if key in STREAMS:
-            effects.add("stream")
-        elif key == "hooks":
-            effects.add("hook")
-        else:
-            row = find(table, key)
-            effects.add(row.effect if row else "none")
     _require_consistent(before, settings)
-    return settings, effects
+    return settings, {effect_of(settings, key) for key in options}
+
+
+def effect_of(settings: WatcherSettings, key: str) -> str:
+    """What follows when an option is changed: none, reload, stream, hook."""
+    if key in STREAMS:
+        return "stream"
+    if key == "hooks":
+        return "hook"
+    row = find(options_of(type(settings)), key)
+    return row.effect if row else "none"
 
 
 def as_options(settings: WatcherSettings) -> dict[str, Any]:
@@ -107,6 +110,9 @@ def conflicts(settings: WatcherSettings) -> list[tuple[str, str]]:
         if getattr(settings, stream):
             message = f"{streams.RUNNER} runs streams, and would write to itself; accepted: streams of others"
             found.append((f"{stream}.class", message))
+    if settings.stderr_stream.get("class") == streams.JOINED and not settings.stdout_stream:
+        message = "stderr cannot go where stdout does, as there is no stdout_stream"
+        found.append(("stderr_stream.class", f"{message}; accepted: stdout_stream.class beside it"))
     return found
 
 

@@ -15,6 +15,7 @@ from circus.config.faults import Fault, Report
 from circus.config.ini import Document
 from circus.config.installed import plugin_options
 from circus.config.options import Option, find
+from circus.config.places import check_places
 from circus.config.schema import (
     CIRCUS,
     PLUGIN,
@@ -73,8 +74,8 @@ def load(path: str, *, strict: bool = False, check_paths: bool = False, configur
     """Read the configuration ``path`` with all that it includes.
 
     With ``strict`` warnings are faults. With ``check_paths`` the functions, streams and plugins that it names are
-    imported in a child, which may take up to 10 seconds. With ``configure`` distributions may change it, as for a
-    daemon. Raise ``ConfigError`` with every fault.
+    imported in a child, which may take up to 10 seconds, and the places of streams are looked at. With ``configure``
+    distributions may change it, as for a daemon. Raise ``ConfigError`` with every fault.
     """
     report = Report()
     config = _load(path, report, strict, check_paths, configure)
@@ -126,6 +127,9 @@ def _load(path: str, report: Report, strict: bool, check_paths: bool, configure:
         from circus.config.dotted import check_dotted
 
         check_dotted(config, source.document, report)
+        for section, (option, message, is_fault) in check_places(config):
+            place = source.document.place(section, option)
+            (report.fault if is_fault else report.warn)(place, section, option, message)
     report.close(strict)
     return config
 

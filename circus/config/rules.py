@@ -10,6 +10,7 @@ from circus.config.change import conflicts
 from circus.config.faults import Place, Report, Subject
 from circus.config.ini import Document
 from circus.config.installed import check_hooks, check_plugin, check_stream, check_watcher_options
+from circus.config.places import differing_streams
 from circus.config.schema import SocketSettings, WatcherSettings
 from circus.config.streams import STREAMS as STREAM_OPTIONS
 from circus.config.variables import sockets_named, uses_old_wid
@@ -30,6 +31,8 @@ def check(config: Config, document: Document, report: Report) -> None:
         check_plugin(plugin, subject)
     for socket in config.sockets:
         _check_socket(socket, Subject(_socket_section(document, socket.name), document, report))
+    for watcher, (option, message, _) in differing_streams(config.watchers):
+        Subject(f"watcher:{watcher.name}", document, report).warn(option, message)
     _check_names(document, report)
     _check_helpers(config, document, report)
     _check_addresses(config, document, report)

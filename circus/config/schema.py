@@ -231,7 +231,7 @@ class WatcherSettings:
 
     def without_reload(self, options: Mapping[str, object]) -> dict[str, object]:
         """Those of ``options`` that change something without new processes."""
-        return {key: value for key, value in options.items() if self.with_option(key, value)[1] != "reload"}
+        return {key: value for key, value in options.items() if change.effect_of(self, key) != "reload"}
 
     def as_options(self) -> dict[str, Any]:
         """Every option and its value in types that JSON knows, under the names that the command ``options`` shows."""

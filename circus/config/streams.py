@@ -11,6 +11,9 @@ from circus.hooks.references import ACCEPTED, is_file, is_path, path_fault
 
 STREAMS = ("stdout_stream", "stderr_stream")
 
+JOINED = "stdout"
+"""The class of a ``stderr_stream`` that is one pipe with stdout."""
+
 RUNNER = "plugin:streams"
 """The plugin that runs streams whose classes are not circusd's own."""
 
@@ -39,6 +42,10 @@ def faults(stream: str, options: Mapping[str, str]) -> Iterator[tuple[str, str]]
         if fault:
             yield f"{stream}.class", fault
         return
+    fault = _misplaced(stream, name)
+    if fault:
+        yield f"{stream}.class", fault
+        return
     declared = {option.name: option for option in found.spec.options}
     for option in declared.values():
         if option.required and not options.get(option.name):
@@ -50,6 +57,18 @@ def faults(stream: str, options: Mapping[str, str]) -> Iterator[tuple[str, str]]
                 declared[key].read(text)
         except ValueError as error:
             yield f"{stream}.{key}", str(error)
+
+
+def _misplaced(stream: str, name: str) -> str:
+    """What is wrong with a registered class of this name for a stream; empty if nothing is."""
+    from circus.hooks.registry import registry
+
+    others = ", ".join(other for other in registry().streams if other not in ("QueueStream", JOINED))
+    if name.rpartition(".")[2] == "QueueStream":
+        return f"QueueStream is for programs that circusd is embedded in; accepted: {others}, or {ACCEPTED}"
+    if name == JOINED and stream != "stderr_stream":
+        return f"{JOINED} is for stderr_stream alone, which then goes where stdout does; accepted: {others}"
+    return ""
 
 
 def unknown(stream: str, options: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -159,7 +159,7 @@ def test_sockets(read) -> None:
 
 
 def test_streams(read) -> None:
-    config = load(str(DATA / "10-streams.ini"), check_paths=True)
+    config = read("10-streams.ini")
     assert watcher(config, "daily").stdout_stream["filename"] == "/var/log/%Y.log"
     assert watcher(config, "own").stdout_stream == {"class": "logging.StreamHandler", "anything": "50%"}
     assert watcher(config, "own").as_options()["stdout_stream_conf"] == {"anything": "50%"}

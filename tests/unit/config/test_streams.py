@@ -54,6 +54,12 @@ def test_what_is_wrong_with_a_stream_is_the_answer(options: dict[str, object], w
         WatcherSettings.from_options("w", "x", options)
 
 
+def test_options_that_go_together_are_not_judged_one_by_one() -> None:
+    """While a reload is under way, those that need no new processes are told apart."""
+    options = {"cmd": "new", "stdout_stream.class": "FileStream", "stdout_stream.filename": "/x"}
+    assert WatcherSettings(name="w").without_reload(options).keys() == options.keys() - {"cmd"}
+
+
 def test_options_that_go_together_may_come_in_any_order() -> None:
     changed({"stdout_stream.max_bytes": 3, "stdout_stream.filename": "/x"})
 
