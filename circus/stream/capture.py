@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from circus.config.streams import STREAMS
+from circus.config.streams import JOINED, STREAMS
 from circus.config.variables import expand, process_lookup
 from circus.events import topic_name
 from circus.exc import CircusError, SpawnError
 from circus.stream.custom import Custom, is_custom
-from circus.stream.making import JOINED, Sink, Sinks
+from circus.stream.making import Sink, Sinks
 from circus.stream.pipes import Captured
 from circus.stream.pump import Pump
 from circus.stream.troubles import Report, Troubles
@@ -221,5 +221,7 @@ def explained(option: str, options: Mapping[str, Any], error: OSError) -> str:
     path = str(error.filename or options.get("filename", ""))
     if not path:
         return f"{option}: {error.strerror or error}"
+    if "filename" not in options:
+        return f"{option}.class: {path}: {error.strerror}; start it, or name another class or address"
     remedy = _REMEDIES.get(error.errno or 0, "name another file").format(folder=os.path.dirname(path) or ".")
     return f"{option}.filename: {path}: {error.strerror}; {remedy}"

@@ -1,46 +1,17 @@
-"""From options to streams, which all processes share whose options are the same."""
+"""The streams that are in use: all processes share one whose options are the same."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Hashable, Mapping
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from circus.hooks.registry import registry
 from circus.stream.base import Stream
+from circus.stream.getting import make
 from circus.stream.remote import Remote, RemoteStream
 
 if TYPE_CHECKING:
     from circus.stream.custom import Custom
-
-JOINED = "stdout"
-"""The class of a ``stderr_stream`` that goes the way of stdout, in the same pipe."""
-_OWN = "circus.stream:"
-
-
-def get_stream(options: Mapping[str, Any]) -> Any:
-    """Return the stream that options name: ``class`` and its own, or ``stream``, an object that is one already.
-
-    Raise ``ValueError`` with what is wrong.
-    """
-    if "stream" in options:
-        return options["stream"]
-    name = str(options.get("class", ""))
-    found = registry().find_stream(name)
-    if found is None:
-        raise ValueError(registry().missing("stream", name, registry().streams, "a dotted path"))
-    module, _, attribute = found.spec.factory.partition(":")
-    declared = {option.name: option for option in found.spec.options}
-    for option in found.spec.options:
-        if option.required and option.name not in options:
-            raise ValueError(f"{name} needs {option.name}: {option.doc}")
-    values = {}
-    for key, value in options.items():
-        if key != "class":
-            values[key] = declared[key].read(value) if key in declared and isinstance(value, str) else value
-    factory = getattr(import_module(module), attribute)
-    return factory(**values)
 
 
 class Sink:
@@ -71,7 +42,7 @@ class Sinks:
         with self._lock:
             sink = self._sinks.get(key)
             if sink is None:
-                stream = get_stream(options) if custom is None else RemoteStream(self._remote, custom)
+                stream = make(options) if custom is None else RemoteStream(self._remote, custom)
                 stream.open()
                 sink = self._sinks[key] = Sink(key, stream)
             sink.pipes += 1

@@ -110,11 +110,11 @@ def test_strict_makes_faults_of_warnings(circusd: Circusd) -> None:
 
 
 def test_check_tells_of_options_without_effect(circusd: Circusd) -> None:
-    circusd.write("[watcher:w]\ncmd = sleep 1\nstdout_stream.class = StdoutStream\n")
+    circusd.write("[circus]\nhttpd = yes\n[watcher:w]\ncmd = sleep 1\n")
     for arguments in (["--check"], ["--check", "--strict"]):
         ended = run(circusd, *arguments, str(circusd.ini))
         assert ended.returncode == 0, ended
-        assert "note: [watcher:w] stdout_stream.class: not served yet" in ended.stderr
+        assert "note: [circus] httpd: not served yet" in ended.stderr
 
 
 def test_a_file_that_is_missing(circusd: Circusd) -> None:
