@@ -64,7 +64,7 @@ class Circusd:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "circus.cli.circusd", str(self.ini), *arguments],
-                stdout=log,
+                stdout=options.pop("stdout", log),
                 stderr=log,
                 stdin=options.pop("stdin", subprocess.DEVNULL),
                 env=environment,
