@@ -39,6 +39,7 @@ BUILT_IN = (
     "register",
     "reload",
     "reloadconfig",
+    "reopenlogs",
     "restart",
     "rm",
     "set",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from circus.daemon.plugins import STREAM_RUNNER
 from circus.events import split_topic
+from circus.exc import CircusError
 from circus.launch.outfit import Outfit
 from circus.stream.capture import Capture
 from circus.stream.kept import Kept
@@ -28,10 +29,11 @@ log = logging.getLogger("circus")
 class Host:
     """The kernel's :class:`~circus.kernel.context.Host`, put together from the parts that know.
 
-    ``publisher`` has to be set before anybody can subscribe.
+    ``publisher`` has to be set before anybody can subscribe, ``reopen_log`` before anything is reopened.
     """
 
     publisher: Publisher
+    reopen_log: Callable[[], object]
 
     def __init__(self, plugins: PluginHost, loop: asyncio.AbstractEventLoop) -> None:
         self.plugins = plugins
@@ -68,6 +70,24 @@ class Host:
     def awaited(self, settings: WatcherSettings) -> list[str]:
         """Return the names of the sockets whose connections bring a watcher with ``on_demand`` up."""
         return []
+
+    def reopen(self, watcher: str | None) -> asyncio.Future[list[str]]:
+        """Have the files of a watcher's streams, or all and circusd's log, opened anew; return what failed."""
+        failures = []
+        if watcher is None:
+            try:
+                self.reopen_log()
+            except CircusError as error:
+                log.error("%s", error)
+                failures.append(str(error))
+        reopened: asyncio.Future[list[str]] = self._loop.create_future()
+
+        def finish(others: list[str]) -> None:
+            if not reopened.done():
+                reopened.set_result(failures + others)
+
+        self.capture.reopen(watcher, lambda others: self._loop.call_soon_threadsafe(finish, others))
+        return reopened
 
     def sockets(self) -> list[dict[str, Any]]:
         """Return the sockets that are held for processes, as the command ``listsockets`` shows them."""

@@ -125,8 +125,10 @@ class Arbiter:
     def reload(
         self, watchers: Sequence[Watcher] | None = None, *, graceful: bool = True, sequential: bool = False
     ) -> Intent:
-        """Reload watchers, from high priority to low; stopped ones are started."""
+        """Reload watchers, from high priority to low; stopped ones are started. All of them: log files are reopened."""
         self._context.refuse_when_closing()
+        if watchers is None:
+            self.host.reopen(None)
 
         def act(watcher: Watcher) -> Intent:
             return watcher.reload(graceful=graceful, sequential=sequential)

@@ -41,6 +41,9 @@ class Host(Protocol):
     def awaited(self, settings: WatcherSettings) -> list[str]:
         """Return the names of the sockets whose connections bring a watcher with ``on_demand`` up."""
 
+    def reopen(self, watcher: str | None) -> asyncio.Future[list[str]]:
+        """Have the files of a watcher's streams, or all and circusd's log, opened anew; return what failed."""
+
     def sockets(self) -> list[dict[str, Any]]:
         """Return the sockets that are held for processes, as the command ``listsockets`` shows them."""
 

@@ -147,9 +147,16 @@ class Capture:
                 self._pump.order(partial(self._pump.swap, process, name, sink))
         return replaced
 
-    def reopen(self) -> None:
-        """Have all streams open their files anew, because something has moved them away."""
-        self._pump.order(self._pump.reopen)
+    def reopen(self, watcher: str | None, done: Callable[[list[str]], object]) -> None:
+        """Have the streams of a watcher, or all of them, open their files anew: something has moved them away.
+
+        ``done`` is called, perhaps in another thread, with what could not be opened.
+        """
+        chosen = None
+        if watcher is not None:
+            chosen = [pipe.sink for process in self._of(watcher) for pipe in process.pipes]
+        if not self._pump.order(partial(self._pump.reopen, chosen, done)):
+            done([])
 
     def settle(self, act: Callable[[], object]) -> None:
         """Call a function, in another thread, when what has been said so far was handed to the streams."""
@@ -161,7 +168,11 @@ class Capture:
         self._pump.close()
 
     def _of(self, watcher: str) -> Iterable[Captured]:
-        return [process for process in self._processes.values() if process.watcher == watcher]
+        return [
+            process
+            for process in self._processes.values()
+            if process.watcher.lower() == watcher.lower() and not process.disowned
+        ]
 
     def _release(self, sinks: Iterable[Sink]) -> None:
         for sink in sinks:

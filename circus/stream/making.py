@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from typing import TYPE_CHECKING
 
 from circus.stream.base import Stream
@@ -62,7 +62,25 @@ class Sinks:
             del self._sinks[sink.key]
             return True
 
+    def reopen(self, chosen: Collection[Sink] | None, blame: Callable[[Sink, Exception], None]) -> list[str]:
+        """Have streams open their files anew, ``chosen`` ones or all. Return what failed, after it was ``blame``d."""
+        failures = []
+        for sink in self.all():
+            if chosen is None or sink in chosen:
+                try:
+                    sink.stream.reopen()
+                except Exception as error:
+                    blame(sink, error)
+                    failures.append(_told(error))
+        return failures
+
     def all(self) -> list[Sink]:
         """Return all that are in use."""
         with self._lock:
             return list(self._sinks.values())
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return f"{type(error).__name__}: {error}"

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Final
 
 from circus.hooks.foreign import describe
@@ -82,11 +82,13 @@ class Pump:
         self._pipes[pipe.descriptor] = pipe
         self._epoll.register(pipe.descriptor, select.EPOLLIN)
 
-    def order(self, task: Callable[[], object]) -> None:
-        """Have the thread do something between two rounds; nothing is done where it never had to start."""
-        if self._thread is not None:
-            self._orders.append(task)
-            os.eventfd_write(self._bell, 1)
+    def order(self, task: Callable[[], object]) -> bool:
+        """Have the thread do something between two rounds; return False if it never had to start."""
+        if self._thread is None:
+            return False
+        self._orders.append(task)
+        os.eventfd_write(self._bell, 1)
+        return True
 
     def close(self) -> None:
         """Write everything that has been said, close all streams, and end the thread."""
@@ -124,10 +126,9 @@ class Pump:
             if self._pipes.get(pipe.descriptor) is pipe:  # the end of it may come right behind
                 self._take(pipe)
 
-    def reopen(self) -> None:
-        """Have all streams open their files anew."""
-        for sink in self._sinks.all():
-            self._guard(sink, sink.stream.reopen)
+    def reopen(self, chosen: Collection[Sink] | None, done: Callable[[list[str]], object]) -> None:
+        """Have streams open their files anew, then tell what failed."""
+        done(self._sinks.reopen(chosen, self._blame))
 
     def _run(self) -> None:
         # Signals are for the main thread.
