@@ -115,12 +115,17 @@ def test_each_process_goes_to_its_own_file(circusd: Circusd) -> None:
 def test_what_cannot_be_opened_changes_nothing(counting: Counting) -> None:
     pid = counting.start()
     counting.wait_for_size(counting.first, 1_000_000)
-    reply = counting.circusd.call(
-        "set", name="w", options={"priority": 3, "stdout_stream.filename": f"{counting.circusd.folder}/no/x.log"}
-    )
-    assert reply["status"] == "error"
-    assert "stdout_stream.filename" in reply["reason"]
-    assert "No such file or directory" in reply["reason"]
+    folder = counting.circusd.folder
+    os.mkfifo(folder / "fifo")  # the configuration has nothing against it, but it cannot be opened
+    for filename, reason in (
+        (f"{folder}/no/x.log", f"there is no folder {folder}/no"),
+        (folder / "fifo", "start what reads from it"),
+    ):
+        options = {"priority": 3, "stdout_stream.filename": str(filename)}
+        reply = counting.circusd.call("set", name="w", options=options)
+        assert reply["status"] == "error"
+        assert "stdout_stream.filename" in reply["reason"]
+        assert reason in reply["reason"]
     shown = counting.circusd.ok("options", name="w")["options"]
     assert (shown["priority"], shown["stdout_stream_conf"]) == (0, {"filename": str(counting.first)})
     assert not counting.circusd.events.of("updated")
