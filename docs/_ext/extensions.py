@@ -1,4 +1,4 @@
-"""Directives for what extends Circus: the built-in plugins, the ready-made functions of hooks, and the specs."""
+"""Directives for what Circus is extended by: plugins, streams, ready-made functions of hooks, and the specs."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from circus import kinds
 from circus.hooks import HookSpec, OptionSpec, PluginSpec, ready
 from circus.hooks.specs import Lifecycle, Registration
 from circus.plugins import registration
+from circus.stream.registration import STREAMS
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -51,6 +52,16 @@ def plugin_lines() -> Iterator[str]:
         yield ""
         if plugin.options:
             yield from indented(option_table(plugin.options))
+
+
+def stream_lines() -> Iterator[str]:
+    for stream in STREAMS:
+        yield f".. circusstream:: {stream.name}"
+        yield ""
+        yield from indented(prose(pkgutil.resolve_name(stream.factory)))
+        yield ""
+        if stream.options:
+            yield from indented(option_table(stream.options))
 
 
 def option_table(options: Iterable[OptionSpec]) -> Iterator[str]:
@@ -153,6 +164,11 @@ class Plugins(Generated):
         return plugin_lines()
 
 
+class Streams(Generated):
+    def source(self) -> Iterator[str]:
+        return stream_lines()
+
+
 class WatcherOptions(Generated):
     def source(self) -> Iterator[str]:
         return option_table(WATCHER_OPTIONS)
@@ -179,9 +195,11 @@ class Testing(Generated):
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_object_type("circusplugin", "circusplugin", "pair: %s; plugin", objname="plugin")
+    app.add_object_type("circusstream", "circusstream", "pair: %s; stream", objname="stream")
     app.add_object_type("readyhook", "readyhook", "pair: %s; hook", objname="hook")
     app.add_object_type("spec", "spec", "pair: %s; spec", objname="spec")
     app.add_directive("circus-plugins", Plugins)
+    app.add_directive("circus-streams", Streams)
     app.add_directive("circus-watcher-options", WatcherOptions)
     app.add_directive("circus-hooks", Hooks)
     app.add_directive("circus-specs", Specs)
