@@ -18,7 +18,8 @@ IN_VENV = PATH="$(abspath $(VENV))/bin:$$PATH"
 CIRCUS_PEER_VENV ?= .bench/circus-0.19.0
 
 # Commands that the tests use, and the Debian packages that have them.
-TOOLS = openssl=openssl prometheus=prometheus ps=procps redis-server=redis-server setpriv=util-linux tmux=tmux
+TOOLS = nginx=nginx openssl=openssl prometheus=prometheus ps=procps redis-server=redis-server setpriv=util-linux \
+	tmux=tmux wrk=wrk
 
 # Distributions of their own, and the files that what is installed of them comes from.
 CONTRIB = $(patsubst %/pyproject.toml,%,$(wildcard contrib_plugins/*/pyproject.toml))
