@@ -14,7 +14,7 @@ from circus.events import topic_name
 from circus.exc import CircusError, SpawnError
 from circus.stream.custom import Custom, is_custom
 from circus.stream.making import Sink, Sinks
-from circus.stream.pipes import Captured
+from circus.stream.pipes import Captured, Pipe
 from circus.stream.pump import Pump
 from circus.stream.troubles import Report, Troubles
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from circus.stream.kept import Kept
     from circus.stream.remote import Remote
 
+_MOST_PUMPS: Final = 4
+"""Threads that carry output, where there are so many processors. One starts when it gets its first stream."""
 _NAMES: Final = dict(zip(STREAMS, ("stdout", "stderr"), strict=True))
 _REMEDIES: Final = {
     errno.ENOENT: "make the folder {folder}, or name another file",
@@ -48,7 +50,8 @@ class Capture:
         ``remote`` leads to the process that runs the streams of other classes than circusd's own.
         """
         self._sinks = Sinks(remote)
-        self._pump = Pump(self._sinks, Troubles(report))
+        troubles = Troubles(report)
+        self._pumps = [Pump(self._sinks, troubles) for _ in range(min(_MOST_PUMPS, len(os.sched_getaffinity(0))))]
         self._kept = kept
         self._prepared: dict[int, Captured] = {}
         self._processes: dict[int, Captured] = {}
@@ -95,7 +98,7 @@ class Capture:
         self._processes[pid] = process
         for pipe in process.pipes:
             pipe.close_writer()
-            self._pump.add(pipe)
+            pipe.sink.pump.add(pipe)
 
     def died(self, pid: int, *, failed: bool) -> list[str]:
         """Note that a process has ended. If it has ``failed``, return its last lines, among them what it wrote last."""
@@ -108,7 +111,7 @@ class Capture:
         if not failed:
             return []
         for pipe in process.drain():
-            self._pump.order(partial(self._pump.carry, pipe))
+            pipe.sink.pump.order(partial(pipe.sink.pump.carry, pipe))
         return output.last_words()
 
     def forget(self, watcher: str) -> None:
@@ -130,21 +133,21 @@ class Capture:
         """
         old, new = routed(before), routed(after)
         replaced = is_joined(before) != is_joined(after) or any((old[key] is None) != (new[key] is None) for key in old)
-        leased: list[tuple[Captured, str, Sink]] = []
+        swaps: list[tuple[Pipe | None, Sink]] = []
         try:
             for option, options in new.items():
                 if options is not None and options != old[option]:
                     for process in self._of(after.name):
                         sink = self._lease(after, option, expanded(options, after, process.wid, {}))
-                        leased.append((process, _NAMES[option], sink))
+                        swaps.append((process.pipe(_NAMES[option]), sink))
         except (OSError, RuntimeError, SpawnError) as error:
-            self._release(sink for _, _, sink in leased)
+            self._release(sink for _, sink in swaps)
             raise CircusError(str(error)) from None
-        if replaced:  # it only had to be seen whether they can be opened
-            self._release(sink for _, _, sink in leased)
-        else:
-            for process, name, sink in leased:
-                self._pump.order(partial(self._pump.swap, process, name, sink))
+        for pipe, sink in swaps:
+            if pipe is None or replaced:  # it only had to be seen whether it can be opened
+                self._release([sink])
+            else:
+                pipe.sink.pump.order(partial(pipe.sink.pump.swap, pipe, sink))
         return replaced
 
     def reopen(self, watcher: str | None, done: Callable[[list[str]], object]) -> None:
@@ -155,17 +158,34 @@ class Capture:
         chosen = None
         if watcher is not None:
             chosen = [pipe.sink for process in self._of(watcher) for pipe in process.pipes]
-        if not self._pump.order(partial(self._pump.reopen, chosen, done)):
-            done([])
+        failures: list[str] = []
+        self._in_turn(lambda pump: failures.extend(pump.reopen(chosen)), partial(done, failures))
 
     def settle(self, act: Callable[[], object]) -> None:
         """Call a function, in another thread, when what has been said so far was handed to the streams."""
-        self._pump.order(self._pump.catch_up)
-        self._pump.order(act)
+        self._in_turn(Pump.catch_up, act)
 
     def close(self) -> None:
         """Write everything that processes have said, and close all streams."""
-        self._pump.close()
+        for pump in self._pumps:
+            pump.end()
+        for pump in self._pumps:
+            pump.join()
+
+    def _in_turn(self, act: Callable[[Pump], None], then: Callable[[], object]) -> None:
+        """Have each pump that runs do something, one after the other, then call a function in the last one's thread."""
+
+        def proceed(pumps: list[Pump]) -> None:
+            if pumps:
+                pumps[0].order(partial(one, pumps))
+            else:
+                then()
+
+        def one(pumps: list[Pump]) -> None:
+            act(pumps[0])
+            proceed(pumps[1:])
+
+        proceed([pump for pump in self._pumps if pump.running])
 
     def _of(self, watcher: str) -> Iterable[Captured]:
         return [
@@ -176,7 +196,7 @@ class Capture:
 
     def _release(self, sinks: Iterable[Sink]) -> None:
         for sink in sinks:
-            self._pump.order(partial(self._pump.release, sink))
+            sink.pump.order(partial(sink.pump.release, sink))
 
     def _pipe(self, process: Captured, settings: WatcherSettings, option: str, options: Mapping[str, str]) -> int:
         sink = self._lease(settings, option, options)
@@ -187,10 +207,11 @@ class Capture:
             raise
 
     def _lease(self, settings: WatcherSettings, option: str, options: Mapping[str, str]) -> Sink:
-        self._pump.start()
+        pump = min(self._pumps, key=lambda pump: pump.load)
+        pump.start()
         custom = Custom.of(settings, _NAMES[option], options) if is_custom(options) else None
         try:
-            return self._sinks.lease(options, custom)
+            return self._sinks.lease(options, pump, custom)
         except ValueError as error:
             raise SpawnError("streams", f"{option}: {error}") from None
         except OSError as error:

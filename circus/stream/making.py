@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING
 
 from circus.stream.base import Stream
@@ -12,16 +12,18 @@ from circus.stream.remote import Remote, RemoteStream
 
 if TYPE_CHECKING:
     from circus.stream.custom import Custom
+    from circus.stream.pump import Pump
 
 
 class Sink:
-    """A stream that is open, and how many pipes lead to it."""
+    """A stream that is open, which pump writes to it, and how many pipes lead to it."""
 
-    __slots__ = ("key", "pipes", "stream")
+    __slots__ = ("key", "pipes", "pump", "stream")
 
-    def __init__(self, key: Hashable, stream: Stream) -> None:
+    def __init__(self, key: Hashable, stream: Stream, pump: Pump) -> None:
         self.key = key
         self.stream = stream
+        self.pump = pump
         self.pipes = 0
 
 
@@ -33,10 +35,11 @@ class Sinks:
         self._sinks: dict[Hashable, Sink] = {}
         self._lock = threading.Lock()
 
-    def lease(self, options: Mapping[str, str], custom: Custom | None = None) -> Sink:
+    def lease(self, options: Mapping[str, str], pump: Pump, custom: Custom | None = None) -> Sink:
         """Return the sink with these options for one more pipe. Raise ``OSError`` or ``ValueError``.
 
-        A ``custom`` stream is that of one watcher, and run by another process.
+        Is there none, it is opened, and ``pump`` writes to it. A ``custom`` stream is that of one watcher, and run by
+        another process.
         """
         key = frozenset(options.items()) if custom is None else custom.description
         with self._lock:
@@ -44,7 +47,7 @@ class Sinks:
             if sink is None:
                 stream = make(options) if custom is None else RemoteStream(self._remote, custom)
                 stream.open()
-                sink = self._sinks[key] = Sink(key, stream)
+                sink = self._sinks[key] = Sink(key, stream, pump)
             sink.pipes += 1
             return sink
 
@@ -62,25 +65,7 @@ class Sinks:
             del self._sinks[sink.key]
             return True
 
-    def reopen(self, chosen: Collection[Sink] | None, blame: Callable[[Sink, Exception], None]) -> list[str]:
-        """Have streams open their files anew, ``chosen`` ones or all. Return what failed, after it was ``blame``d."""
-        failures = []
-        for sink in self.all():
-            if chosen is None or sink in chosen:
-                try:
-                    sink.stream.reopen()
-                except Exception as error:
-                    blame(sink, error)
-                    failures.append(_told(error))
-        return failures
-
-    def all(self) -> list[Sink]:
-        """Return all that are in use."""
+    def of(self, pump: Pump) -> list[Sink]:
+        """Return all that are in use and written to by one pump."""
         with self._lock:
-            return list(self._sinks.values())
-
-
-def _told(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return f"{type(error).__name__}: {error}"
+            return [sink for sink in self._sinks.values() if sink.pump is pump]

@@ -44,6 +44,11 @@ class Pipe:
         process = self.process
         return Source(process.watcher, process.wid, process.output.pid if process.output else 0, self.name)
 
+    @property
+    def alone(self) -> bool:
+        """Whether pieces of its lines may be handed over: no other line can come between."""
+        return self.sink.stream.takes_pieces and self.sink.pipes == 1
+
     def take(self, data: bytes | memoryview) -> None:
         """Keep what was read."""
         if self.process.output is not None:
@@ -105,6 +110,11 @@ class Captured:
         pipe = Pipe(self, name, sink, reader, writer)
         self.pipes.append(pipe)
         return pipe
+
+    def pipe(self, name: str) -> Pipe | None:
+        """Return the pipe of ``stdout`` or ``stderr``, unless it has come to its end."""
+        with self.lock:
+            return next((pipe for pipe in self.pipes if pipe.name == name), None)
 
     def end(self, pipe: Pipe) -> None:
         """Let go of a pipe: nothing more comes out of it."""

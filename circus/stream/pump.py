@@ -1,4 +1,4 @@
-"""The thread that carries output from processes to where it goes, so that a slow disk stops nothing else."""
+"""The threads that carry output from processes to where it goes, so that a slow disk stops nothing else."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from circus.hooks.foreign import describe
 from circus.stream import lines
-from circus.stream.pipes import CAPACITY, Captured, Pipe
+from circus.stream.intake import Intake
+from circus.stream.pipes import CAPACITY, Pipe
+from circus.stream.troubles import told
 
 if TYPE_CHECKING:
     from circus.stream.making import Sink, Sinks
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("circus")
 
-_CHUNK: Final = 1 << 20
-"""Bytes that are read from one pipe before the next has its turn."""
 _SMALL: Final = 4096
 _PAUSE: Final = 0.005
 """Seconds to wait after small reads: then a chatty program costs no turn for each of its lines."""
@@ -42,7 +42,7 @@ _FAREWELL: Final = 5.0
 
 
 class Pump:
-    """Reads all pipes and writes to their sinks. The thread runs from the first :meth:`start` on.
+    """A thread that reads the pipes of some sinks, and writes to these. It runs from the first :meth:`start` on.
 
     Whole lines are handed over; what follows the last newline waits for its end. At the end of the output it is handed
     over as it is, and also, after a moment, where the stream takes pieces and has just this one source.
@@ -54,8 +54,6 @@ class Pump:
         self._thread: threading.Thread | None = None
         self._pipes: dict[int, Pipe] = {}
         self._orders: deque[Callable[[], object]] = deque()
-        self._buffer = bytearray()
-        self._view = memoryview(self._buffer)
         self._tails: dict[Pipe, float] = {}
         self._used: set[Sink] = set()
         self._rush = 0.0
@@ -71,8 +69,7 @@ class Pump:
         self._epoll = select.epoll()
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._epoll.register(self._bell, select.EPOLLIN)
-        self._buffer = bytearray(lines.LONGEST + _CHUNK)
-        self._view = memoryview(self._buffer)
+        self._intake = Intake()
         thread = threading.Thread(target=self._run, name="circus-output", daemon=True)
         thread.start()
         self._thread = thread
@@ -80,38 +77,57 @@ class Pump:
     def add(self, pipe: Pipe) -> None:
         """Read a pipe from now on, to its end."""
         self._pipes[pipe.descriptor] = pipe
+        self._enlarged += pipe.enlarged
         self._epoll.register(pipe.descriptor, select.EPOLLIN)
 
-    def order(self, task: Callable[[], object]) -> bool:
-        """Have the thread do something between two rounds; return False if it never had to start."""
-        if self._thread is None:
-            return False
-        self._orders.append(task)
-        os.eventfd_write(self._bell, 1)
-        return True
+    @property
+    def running(self) -> bool:
+        """Whether the thread was started, and is not to end."""
+        return self._thread is not None
 
-    def close(self) -> None:
-        """Write everything that has been said, close all streams, and end the thread."""
-        if self._thread is None:
-            return
+    @property
+    def load(self) -> int:
+        """How many pipes it reads."""
+        return len(self._pipes)
+
+    def order(self, task: Callable[[], object]) -> None:
+        """Have the thread do something between two rounds; nothing is done where it does not run."""
+        if self._thread is not None:
+            self._orders.append(task)
+            os.eventfd_write(self._bell, 1)
+
+    def end(self) -> None:
+        """Write everything that has been said, close all streams, and end the thread; :meth:`join` waits for that."""
         self.order(self._end)
-        self._thread.join(2 * _FAREWELL)
-        if self._thread.is_alive():
-            log.error("output could not be written in %.0f s: some of it is lost", 2 * _FAREWELL)
+
+    def join(self) -> None:
+        """Wait for the end of the thread, but not for ever: a disk may have gone away."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join(2 * _FAREWELL)
+            if thread.is_alive():
+                log.error("output could not be written in %.0f s: some of it is lost", 2 * _FAREWELL)
 
     # The thread.
 
     def carry(self, pipe: Pipe) -> None:
         """Write what is ahead in a pipe."""
+        if pipe.sink.pump is not self:
+            pipe.sink.pump.order(partial(pipe.sink.pump.carry, pipe))
+            return
         while pipe.ahead:
             self._take(pipe)
 
-    def swap(self, process: Captured, name: str, sink: Sink) -> None:
-        """Let output of a process go elsewhere from now on, beginning with the line that is not complete."""
-        for pipe in process.pipes:
-            if pipe.name == name:
-                pipe.sink, sink = sink, pipe.sink
-        self.release(sink)
+    def swap(self, pipe: Pipe, sink: Sink) -> None:
+        """Let the output of a pipe go elsewhere from now on, beginning with the line that is not complete."""
+        if pipe.sink.pump is not self:
+            pipe.sink.pump.order(partial(pipe.sink.pump.swap, pipe, sink))
+            return
+        if self._pipes.get(pipe.descriptor) is pipe:
+            self._leave(pipe)
+            pipe.sink, sink = sink, pipe.sink
+            pipe.sink.pump.order(partial(pipe.sink.pump.add, pipe))
+        sink.pump.order(partial(sink.pump.release, sink))
 
     def release(self, sink: Sink) -> None:
         """Count one pipe of a sink less; its stream is closed when there is none, and nothing is held back."""
@@ -126,9 +142,13 @@ class Pump:
             if self._pipes.get(pipe.descriptor) is pipe:  # the end of it may come right behind
                 self._take(pipe)
 
-    def reopen(self, chosen: Collection[Sink] | None, done: Callable[[list[str]], object]) -> None:
-        """Have streams open their files anew, then tell what failed."""
-        done(self._sinks.reopen(chosen, self._blame))
+    def reopen(self, chosen: Collection[Sink] | None) -> list[str]:
+        """Have streams open their files anew, ``chosen`` ones or all; return what failed."""
+        failures = []
+        for sink in self._sinks.of(self):
+            if chosen is None or sink in chosen:
+                failures += self._guard(sink, sink.stream.reopen)
+        return failures
 
     def _run(self) -> None:
         # Signals are for the main thread.
@@ -158,48 +178,22 @@ class Pump:
 
     def _take(self, pipe: Pipe) -> None:
         """Take one chunk from a pipe and hand over the lines that are complete with it."""
-        start = len(pipe.rest)
-        self._buffer[:start] = pipe.rest
-        size = self._fetch(pipe, start)
-        if size is None:
-            return
-        if size == 0:
-            self._end_of(pipe)
+        size = self._intake.read(pipe)
+        if not size:
+            if size == 0:
+                self._end_of(pipe)
             return
         if size > _SMALL:
             self._rush = time.monotonic() + _RUSH
-        end = start + size
-        cut = self._buffer.rfind(b"\n", start, end) + 1
-        if not cut and end >= (CAPACITY if self._is_alone(pipe) else lines.LONGEST):
-            cut = end
-        if cut:
-            self._write(pipe, self._view[:cut])
-        pipe.rest = bytes(self._view[cut:end])
+        if size == CAPACITY and not pipe.enlarged and self._enlarged < _MOST_ENLARGED:
+            self._enlarged += pipe.enlarge()
+        data = self._intake.cut(pipe, size, CAPACITY if pipe.alone else lines.LONGEST)
+        if data:
+            self._write(pipe, data)
         if pipe.rest:
             self._tails[pipe] = time.monotonic() + _PATIENCE
         elif pipe in self._tails:
             del self._tails[pipe]
-
-    def _fetch(self, pipe: Pipe, start: int) -> int | None:
-        """Fill the buffer from ``start`` on; return how many bytes came, 0 at the end, None if there are none yet."""
-        with pipe.process.lock:
-            if pipe.ahead:
-                data = pipe.ahead.pop(0)
-                self._buffer[start : start + len(data)] = data
-                return len(data)
-            try:
-                size = os.readv(pipe.descriptor, [self._view[start : start + _CHUNK]])
-            except BlockingIOError:
-                return None
-            if size:
-                pipe.take(self._view[start : start + size])
-        if size == CAPACITY and not pipe.enlarged and self._enlarged < _MOST_ENLARGED:
-            self._enlarged += pipe.enlarge()
-        return size
-
-    def _is_alone(self, pipe: Pipe) -> bool:
-        """Whether pieces of lines may be handed over."""
-        return pipe.sink.stream.takes_pieces and pipe.sink.pipes == 1
 
     def _write(self, pipe: Pipe, data: bytes | memoryview) -> None:
         stream, source = pipe.sink.stream, pipe.source
@@ -210,19 +204,23 @@ class Pump:
             stream.lose(source, data, error.strerror or str(error))
         except Exception as error:
             stream.lose(source, data, "the stream raised an error")
-            stream.fail(source, describe(error))
+            stream.fail(source, told(error))
 
     def _end_of(self, pipe: Pipe) -> None:
         """Nobody writes to a pipe any more: hand over what is left, and let go of it."""
         if pipe.rest:
             self._write(pipe, pipe.rest)
             pipe.rest = b""
+        self._leave(pipe)
+        pipe.process.end(pipe)
+        self.release(pipe.sink)
+
+    def _leave(self, pipe: Pipe) -> None:
+        """Read a pipe no more."""
         self._tails.pop(pipe, None)
         self._enlarged -= pipe.enlarged
         del self._pipes[pipe.descriptor]
         self._epoll.unregister(pipe.descriptor)
-        pipe.process.end(pipe)
-        self.release(pipe.sink)
 
     def _tidy(self) -> float | None:
         """Do what is due beside reading. Return the seconds until something else is; None if nothing will be."""
@@ -247,7 +245,7 @@ class Pump:
             if due > now:
                 return due - now
             del self._tails[pipe]
-            if self._is_alone(pipe):
+            if pipe.alone:
                 self._write(pipe, pipe.rest)
                 pipe.rest = b""
         return None
@@ -259,20 +257,22 @@ class Pump:
             self._blame(sink, error)
             return False
 
-    def _guard(self, sink: Sink, act: Callable[[], None]) -> None:
+    def _guard(self, sink: Sink, act: Callable[[], None]) -> list[str]:
+        """Have a stream do something, and return what went wrong."""
         try:
             act()
         except Exception as error:
-            self._blame(sink, error)
+            return [self._blame(sink, error)]
+        return []
 
-    def _blame(self, sink: Sink, error: Exception) -> None:
-        """Note what a stream has raised when it was about no source in particular."""
-        text = str(error) if isinstance(error, OSError) else describe(error)
+    def _blame(self, sink: Sink, error: Exception) -> str:
+        """Note what a stream has raised when it was about no source in particular, and return it as a text."""
         self._used.add(sink)
         for pipe in list(self._pipes.values()):
             if pipe.sink is sink:
-                sink.stream.fail(pipe.source, text)
-                return
+                sink.stream.fail(pipe.source, told(error))
+                break
+        return told(error)
 
     def _end(self) -> None:
         self._ending = True
@@ -292,7 +292,7 @@ class Pump:
             self._end_of(pipe)
         while self._tidy() == _FLUSH and time.monotonic() < deadline:
             time.sleep(_FLUSH)
-        for sink in self._sinks.all():
+        for sink in self._sinks.of(self):
             self._guard(sink, sink.stream.close)
             self._troubles.collect(sink.stream)
         self._troubles.report(everything=True)

@@ -47,9 +47,10 @@ class Ring:
     def append(self, stream: str, data: bytes | memoryview) -> None:
         """Keep what was written to ``stream``, and drop the oldest bytes where there is no room."""
         self.offset += len(data)
-        if len(data) > self._size:
+        if len(data) >= self._size:
             self._drop(self.kept)
-            self._torn[stream] = data[-self._size - 1] != ord(b"\n")
+            if len(data) > self._size:
+                self._torn[stream] = data[-self._size - 1] != ord(b"\n")
             data = data[-self._size :]
         if not self._runs or self._runs[-1][0] != stream:
             self._runs.append((stream, bytearray()))
