@@ -52,7 +52,11 @@ ACTIONS: dict[str, tuple[str, str]] = {
         "stream, wid, bytes, lines, reason",
         "Output was lost, by a full disk or a slow reader; summed up, once a second for each stream at most.",
     ),
-    "log_failed": ("stream, error, count", "What an output goes to has raised an error; summed up in the same way."),
+    "log_failed": (
+        "stream, error, count; class",
+        "What an output goes to has raised an error; summed up in the same way. ``class`` is that of one which "
+        "does not run in circusd.",
+    ),
     "updated": ("option", "An option was changed by ``set``."),
     "add": ("", "The watcher was added by a command."),
     "remove": ("", "The watcher is about to be removed; its processes are stopped next."),

@@ -96,7 +96,12 @@ class HookSpec:
 
 @dataclass(frozen=True, slots=True)
 class StreamSpec:
-    """A class for ``stdout_stream.class = name``; ``factory`` is its ``module:attribute``."""
+    """A class for ``stdout_stream.class = name``; ``factory`` is its ``module:attribute``.
+
+    circusd never imports the factory of another distribution; the process that runs streams does. ``options`` are those
+    that are checked, and reach its constructor typed; others reach it as texts. The object is called with ``{"pid",
+    "name", "data", "timestamp"}``, and may have ``open()``, ``reopen()`` and ``close()``.
+    """
 
     name: str
     factory: str

@@ -66,7 +66,7 @@ class Registration:
 
     @hookspec
     def circus_register_streams(self) -> Iterable[StreamSpec]:
-        """Register classes of streams, for ``stdout_stream.class = NAME``.
+        """Register classes of streams, for ``stdout_stream.class = NAME``. They run in ``plugin:streams``.
 
         Example::
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import tomllib
@@ -71,6 +73,26 @@ def test_the_example_of_a_distribution_passes_its_own_tests(tmp_path: Path) -> N
         timeout=55,
     )
     assert (run.returncode, "5 passed" in run.stdout) == (0, True), run.stdout + run.stderr
+
+
+def test_the_stream_keeps_errors(circusd: Circusd) -> None:
+    shutil.copy(ROOT / "examples" / "errors.py", circusd.folder)
+    cmd = circusd.program("web.py", "import time\nprint('fine\\nERROR: 1\\nERROR: 2', flush=True)\ntime.sleep(1000)\n")
+    database = circusd.folder / "errors.sqlite"
+    circusd.start(f"""
+        [watcher:web]
+        cmd = {cmd}
+        stdout_stream.class = ./errors.py:Errors
+        stdout_stream.database = {database}
+    """)
+
+    def kept() -> list[tuple[int, str]]:
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
+            return connection.execute("SELECT pid, line FROM errors").fetchall() if tables else []
+
+    (pid,) = circusd.pids("web")
+    wait_until(lambda: kept() == [(pid, "ERROR: 1"), (pid, "ERROR: 2")], "both are kept")
 
 
 def test_quickstart_does_what_its_comments_say(circusd: Circusd) -> None:
