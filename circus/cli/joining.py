@@ -70,7 +70,9 @@ class Joiner:
     returned is to be shown in order.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, last: bool = False) -> None:
+        """Begin; nothing more comes after the first reply if it is the ``last``."""
+        self._last = last
         self.boot = ""
         """The life of the daemon that was heard last."""
         self.live = False
@@ -116,11 +118,12 @@ class Joiner:
         if not self._begun:
             deliveries += [Piece(process, str(piece["stream"]), _bytes(piece)) for piece in entry["pieces"]]
             self._known[process] = int(entry["offset"])
+            deliveries += [End(process, stream) for stream in ("stdout", "stderr") if self._last]
         else:
             for piece in entry["pieces"]:
                 deliveries += self._advance(process, str(piece["stream"]), int(piece["offset"]), _bytes(piece))
             deliveries += self._advance(process, "", int(entry["offset"]), b"")
-        return [*deliveries, Dead(process)] if deliveries and not entry["alive"] else deliveries
+        return [*deliveries, Dead(process)] if entry["pieces"] and deliveries and not entry["alive"] else deliveries
 
     def _advance(self, process: Process, stream: str, offset: int, data: bytes) -> list[Delivery]:
         """Go on behind what is known of a process. One that is not known has begun meanwhile."""

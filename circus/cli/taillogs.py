@@ -47,7 +47,7 @@ def logs(invocation: Invocation, session: Session) -> int:
         return REFUSED
     terminal = sys.stdout.isatty() and not as_objects
     screen = Screen(View(terminal=terminal, coloured=terminal and coloured(), as_json=as_objects))
-    follower = Follower(session, properties, screen)
+    follower = Follower(session, properties, screen, last=not follows)
     try:
         follower.begin(reply)
         return follower.follow() if follows else DONE
@@ -93,11 +93,11 @@ class Screen:
 class Follower:
     """Shows what processes write, in whatever order replies and messages arrive."""
 
-    def __init__(self, session: Session, properties: Json, screen: Screen) -> None:
+    def __init__(self, session: Session, properties: Json, screen: Screen, *, last: bool) -> None:
         self.session = session
         self.properties = properties
         self.screen = screen
-        self._joiner = Joiner()
+        self._joiner = Joiner(last=last)
         self._away = False
         """Whether it was said that circusd is not heard."""
         self._behind = False
@@ -121,8 +121,10 @@ class Follower:
         name = self.properties.get("name")
         topic = f"log.{topic_name(name) if name else ''}"
         sync = f"{SYNC}{os.urandom(16).hex()}"
-        with subscriber(self.session, pubsub_endpoint(self.session), [topic, TICK, sync]) as socket:
-            monitor = socket.get_monitor_socket()
+        with (
+            subscriber(self.session, pubsub_endpoint(self.session), [topic, TICK, sync]) as socket,
+            socket.get_monitor_socket() as monitor,
+        ):
             poller = Poller()
             poller.register(monitor, POLLIN)
             poller.register(socket, POLLIN)
@@ -131,11 +133,11 @@ class Follower:
                 ready = dict(poller.poll(_SILENCE))
                 if sys.stdout.fileno() in ready:
                     raise BrokenPipeError
-                if monitor in ready:
-                    # Before messages: those of a new connection come after it.
-                    self._look(monitor)
-                elif socket in ready:
+                if socket in ready:
                     self._hear(socket.recv_multipart(), topic if name else "", sync)
+                elif monitor in ready:
+                    # What has arrived before was heard already, and a new connection is not made in no time.
+                    self._look(monitor)
                 elif not ready:
                     self._miss("circusd is not heard any more")
                 if self._behind and not self._catch_up():

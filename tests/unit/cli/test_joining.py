@@ -76,6 +76,11 @@ def test_the_dead_are_told_of_where_they_are_shown() -> None:
     assert joiner.reply(reply((0, "x"), offset=1, alive=False), live=True) == []
 
 
+def test_without_following_nothing_more_comes() -> None:
+    joiner = Joiner(last=True)
+    assert shown(joiner.reply(reply((0, "x"), offset=1), live=False)) == [b"x", "End", "End"]
+
+
 def test_bytes_come_as_they_were() -> None:
     joiner = Joiner()
     joiner.reply({"boot": "a", "logs": []}, live=True)
