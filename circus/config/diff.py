@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from circus.config.loader import Config
 from circus.config.schema import PluginSettings, WatcherSettings
-from circus.config.variables import sockets_named
+from circus.config.sharing import same_binding, which
 
 # What is included shows in the sections themselves.
 _WITHOUT_EFFECT = ("include", "include_dir", "stream_backend")
@@ -22,6 +22,7 @@ class Plan:
     ``restart_all``: ``[circus]`` changed, so everything is restarted in place; the other steps are listed all the same.
     ``resize`` has the new number of processes of each watcher in which nothing else changed.
     ``replace`` are watchers that changed, or that use a socket that did. ``reasons`` says for each what.
+    ``sockets_adjust`` are sockets that stay the same ones while their options change.
     """
 
     restart_all: bool = False
@@ -32,6 +33,7 @@ class Plan:
     sockets_add: tuple[str, ...] = ()
     sockets_remove: tuple[str, ...] = ()
     sockets_change: tuple[str, ...] = ()
+    sockets_adjust: tuple[str, ...] = ()
     reasons: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __bool__(self) -> bool:
@@ -51,6 +53,7 @@ class Plan:
         lines += [f"remove watcher {name}" for name in self.remove]
         lines += [f"remove socket {name}" for name in self.sockets_remove]
         lines += [f"rebind socket {name}: {self.reasons[f'socket:{name}']}" for name in self.sockets_change]
+        lines += [f"adjust socket {name}: {self.reasons[f'socket:{name}']}" for name in self.sockets_adjust]
         lines += [f"add socket {name}" for name in self.sockets_add]
         lines += [f"add watcher {name}" for name in self.add]
         lines += [f"resize watcher {name} to {number} processes" for name, number in self.resize.items()]
@@ -64,16 +67,14 @@ def diff(old: Config, new: Config) -> Plan:
     circus = [option for option in _changes(old.circus, new.circus) if option not in _WITHOUT_EFFECT]
     if circus:
         reasons["circus"] = f"{', '.join(circus)} of [circus] changed"
+    sockets = Sockets(old, new)
+    reasons.update((f"socket:{name}", f"{', '.join(options)} changed") for name, options in sockets.changed.items())
     old_sockets = {socket.name: socket for socket in old.sockets}
     new_sockets = {socket.name: socket for socket in new.sockets}
-    changed = {name: _changes(old_sockets[name], new_sockets[name]) for name in _both(old_sockets, new_sockets)}
-    sockets_change = tuple(name for name, options in changed.items() if options)
-    reasons.update((f"socket:{name}", f"{', '.join(changed[name])} changed") for name in sockets_change)
     before, after = _watchers(old), _watchers(new)
-    moved = {name for name in {*old_sockets, *new_sockets} if old_sockets.get(name) != new_sockets.get(name)}
     resize, replace = {}, []
     for name in _both(before, after):
-        reason = _reason(before[name], after[name], moved)
+        reason = _reason(before[name], after[name], sockets)
         if reason == "numprocesses":
             resize[name] = _process(after[name]).numprocesses
         elif reason:
@@ -87,18 +88,54 @@ def diff(old: Config, new: Config) -> Plan:
         replace=tuple(replace),
         sockets_add=_missing(new_sockets, old_sockets),
         sockets_remove=_missing(old_sockets, new_sockets),
-        sockets_change=sockets_change,
+        sockets_change=tuple(name for name in sockets.changed if name not in sockets.adjusted),
+        sockets_adjust=tuple(name for name in sockets.changed if name in sockets.adjusted),
         reasons=reasons,
     )
 
 
-def uses_socket(watcher: WatcherSettings, names: set[str]) -> set[str]:
-    """Those of ``names`` whose sockets the watcher's processes get, in whatever way."""
-    if watcher.use_sockets:
-        return set(names)
-    args = watcher.args if isinstance(watcher.args, str) else " ".join(watcher.args)
-    named = sockets_named(" ".join((watcher.cmd, args, watcher.shell_args or "")))
-    return names & (named | {watcher.stdin_socket or ""})
+def with_others(plan: Plan, sockets: Sockets, watchers: Iterable[WatcherSettings]) -> Plan:
+    """The plan that also replaces those of ``watchers`` which hold a changed socket though no file says so.
+
+    They are what runs: a client may have added them, or changed their command.
+    """
+    reasons, resize, replace = dict(plan.reasons), dict(plan.resize), list(plan.replace)
+    for settings in watchers:
+        name = settings.name
+        concerned = sockets.concerning(settings, settings)
+        if concerned and name not in (*plan.add, *plan.remove, *plan.replace):
+            replace.append(name)
+            reasons[name] = _uses_changed(concerned)
+            resize.pop(name, None)
+    return dataclasses.replace(plan, replace=tuple(replace), resize=resize, reasons=reasons)
+
+
+def _uses_changed(sockets: set[str]) -> str:
+    return f"it uses the changed socket {', '.join(sorted(sockets))}"
+
+
+class Sockets:
+    """The sockets of two configurations, and whom the difference concerns."""
+
+    def __init__(self, old: Config, new: Config) -> None:
+        self._old, self._new = old.sockets, new.sockets
+        before = {socket.name: socket for socket in old.sockets}
+        after = {socket.name: socket for socket in new.sockets}
+        self.changed = {name: _changes(before[name], after[name]) for name in _both(before, after)}
+        self.changed = {name: options for name, options in self.changed.items() if options}
+        # With SO_REUSEPORT the sockets are the processes' own, out of circusd's reach.
+        self.adjusted = {
+            name for name in self.changed if same_binding(before[name], after[name]) and not after[name].so_reuseport
+        }
+        self._moved = {*_missing(before, after), *_missing(after, before), *self.changed.keys() - self.adjusted}
+        # A process sets itself up for the mode that it finds.
+        self._moved |= {name for name in self.adjusted if "blocking" in self.changed[name]}
+
+    def concerning(self, before: WatcherSettings, after: WatcherSettings) -> set[str]:
+        """The changed sockets that the processes of a watcher hold, or are to hold."""
+        if not self._moved:
+            return set()
+        return {*which(before, self._old).all, *which(after, self._new).all} & self._moved
 
 
 def _watchers(config: Config) -> dict[str, WatcherSettings | PluginSettings]:
@@ -111,17 +148,17 @@ def _process(settings: WatcherSettings | PluginSettings) -> WatcherSettings:
     return settings.watcher if isinstance(settings, PluginSettings) else settings
 
 
-def _reason(before: WatcherSettings | PluginSettings, after: WatcherSettings | PluginSettings, moved: set[str]) -> str:
+def _reason(before: WatcherSettings | PluginSettings, after: WatcherSettings | PluginSettings, sockets: Sockets) -> str:
     """Why a watcher has to change, empty if it has not, and just ``numprocesses`` if nothing else has changed."""
     options = _changes(_process(before), _process(after))
     if isinstance(before, PluginSettings) and isinstance(after, PluginSettings):
         options += [name for name in _changes(before, after) if name != "watcher"]
-    sockets = uses_socket(_process(before), moved)
-    if options == ["numprocesses"] and not sockets:
+    concerned = sockets.concerning(_process(before), _process(after))
+    if options == ["numprocesses"] and not concerned:
         return "numprocesses"
     reasons = [f"{', '.join(options)} changed"] if options else []
-    if sockets:
-        reasons.append(f"it uses the changed socket {', '.join(sorted(sockets))}")
+    if concerned:
+        reasons.append(_uses_changed(concerned))
     return "; ".join(reasons)
 
 

@@ -251,11 +251,13 @@ class SocketSettings:
     type: str = option(
         "SOCK_STREAM", type="keyword(SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_RDM, SOCK_SEQPACKET)", doc="socket type"
     )
-    proto: str | None = option(None, type="optional", doc="protocol, by name or number")
+    proto: int | None = option(None, type="protocol", doc="protocol, by name or number; that of the type by default")
     interface: str | None = option(None, type="optional", doc="network interface to bind to (SO_BINDTODEVICE)")
     path: str | None = option(None, type="optional", doc="file of a Unix socket")
-    umask: int | None = option(None, type="octal", doc="mask of the file's mode, in octal")
-    replace: bool = option(False, type="boolean", doc="remove a stale socket file")
+    umask: int | None = option(None, type="octal", doc="mask of the file's mode, in octal; circusd's by default")
+    replace: bool = option(
+        False, type="boolean", doc="remove a stale socket file; one on which somebody listens stays, and is an error"
+    )
     backlog: int = option(2048, type="integer(min=0)", doc="connections that wait to be accepted")
     so_reuseport: bool = option(
         False,
@@ -263,6 +265,9 @@ class SocketSettings:
         doc="each process that names the socket in its command gets one of its own, bound with SO_REUSEPORT",
     )
     blocking: bool = option(False, type="boolean", doc="the socket is left in blocking mode")
+    systemd: str | None = option(
+        None, type="optional", doc="name under which systemd hands the socket to circusd, which then binds nothing"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

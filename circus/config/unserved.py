@@ -24,16 +24,12 @@ NOT_YET_SERVED: Final[dict[str, dict[str, str]]] = {
         "use_sockets": "the processes inherit no sockets",
         "stdin_socket": "descriptor 0 of the processes is not the socket",
     },
-    "socket": {"": "the socket is not bound"},
 }
 
 
 def not_yet_served(config: Config) -> list[str]:
     """One sentence for each option of ``config`` that asks for something which is not there yet."""
-    return [
-        f"[{section}] {option}: not served yet: {instead}" if option else f"[{section}]: not served yet: {instead}"
-        for section, option, instead in _used(config)
-    ]
+    return [f"[{section}] {option}: not served yet: {instead}" for section, option, instead in _used(config)]
 
 
 def refuse_unprotected(settings: CircusSettings) -> None:
@@ -49,8 +45,6 @@ def _used(config: Config) -> Iterator[tuple[str, str, str]]:
     yield from _differing("circus", "circus", config.circus)
     for watcher in config.watchers:
         yield from _differing("watcher", f"watcher:{watcher.name}", watcher)
-    for socket in config.sockets:
-        yield f"socket:{socket.name}", "", NOT_YET_SERVED["socket"][""]
 
 
 def _differing(kind: str, section: str, settings: CircusSettings | WatcherSettings) -> Iterator[tuple[str, str, str]]:

@@ -17,7 +17,7 @@ from circus.commands.dispatch import Dispatcher
 from circus.config.unserved import not_yet_served, refuse_unprotected
 from circus.daemon.host import Host
 from circus.daemon.plugins import HOOK_RUNNER, PluginHost, every_watcher
-from circus.daemon.rebinding import Rebinding
+from circus.daemon.rebinding import Both, Rebinding
 from circus.daemon.reload import Reloader
 from circus.daemon.signals import Signals
 from circus.daemon.systemd import notify, watchdog_interval
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from circus.config import Config
     from circus.config.schema import CircusSettings
     from circus.daemon.plugins import LogOptions
+    from circus.daemon.reload import Addresses
 
 log = logging.getLogger("circus")
 
@@ -93,6 +94,7 @@ class Daemon:
             self.publisher, settings.pubsub_endpoint or default_pubsub_endpoint(), settings
         )
         arbiter.stats_endpoint = settings.stats_endpoint or default_stats_endpoint()
+        self._open_sockets()
         self.apply(settings)
         arbiter.journal.subscribe(self.publisher.publish)
         arbiter.journal.subscribe(self.host.follow)
@@ -118,7 +120,7 @@ class Daemon:
         return self.arbiter.exit_code
 
     def close(self) -> None:
-        """Let go of the endpoints."""
+        """Let go of the endpoints and sockets."""
         if self._discovery is not None:
             self._discovery.close()
         for timer in self._leaving.values():
@@ -130,6 +132,7 @@ class Daemon:
         self.publisher.close()
         self._context.term()
         self.plugins.close()
+        self.host.listeners.close()
         for address in list(self._locks):
             self._release(address)
         if self._signals is not None:
@@ -137,6 +140,12 @@ class Daemon:
             self._signals.close(ignored=(*_SHUTDOWN, signal.SIGHUP))
         self.loop.run_until_complete(self.loop.shutdown_default_executor())
         self.loop.close()
+
+    def _open_sockets(self) -> None:
+        listeners, sockets = self.host.listeners, self.config.sockets
+        listeners.open(sockets)
+        for name in listeners.passed.unused([socket.systemd for socket in sockets if socket.systemd]):
+            log.warning("systemd passed the socket %s, which no [socket:NAME] with systemd = %s takes", name, name)
 
     # Endpoints.
 
@@ -204,8 +213,11 @@ class Daemon:
         if settings.multicast_endpoint:
             self._discovery = discovery.answer(self.loop, settings.multicast_endpoint, self.arbiter.endpoint)
 
-    def _prepare(self, old: CircusSettings, new: CircusSettings) -> Rebinding:
-        return Rebinding(self, old, new)
+    def _prepare(self, old: Config, new: Config, found: Addresses) -> Both:
+        return Both(
+            functools.partial(Rebinding, self, old.circus, new.circus),
+            functools.partial(self.host.listeners.prepare, new.sockets, found),
+        )
 
     # Signals.
 

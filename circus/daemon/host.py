@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from circus.daemon.plugins import STREAM_RUNNER
 from circus.events import split_topic
-from circus.exc import CircusError
+from circus.exc import CircusError, SpawnError
 from circus.launch.outfit import Outfit
+from circus.listeners import Listeners
 from circus.stream.capture import Capture
 from circus.stream.kept import Kept
 from circus.stream.live import Live
@@ -45,15 +47,29 @@ class Host:
         remote = plugins.remote = Remote(loop, partial(plugins.summon, STREAM_RUNNER), self._report)
         self.capture = Capture(self.kept, self._report, remote)
         remote.settle = self._settle
+        self.listeners = Listeners()
 
     def outfit(self, settings: WatcherSettings, wid: int) -> Outfit:
         """Return the descriptors of a process that is about to start. Raise ``SpawnError`` if they cannot be had."""
-        stdout, stderr = self.capture.pipes(settings, wid, {})
-        stdin, inherited = self.plugins.brief(settings) if settings.briefing else (None, ())
-        return Outfit(stdin=stdin, stdout=stdout, stderr=stderr, inherited=inherited)
+        try:
+            supply = self.listeners.supply(settings)
+        except CircusError as error:
+            raise SpawnError("sockets", str(error)) from None
+        outfit = Outfit(stdin=supply.stdin, sockets=supply.sockets, told=supply.told)
+        try:
+            stdout, stderr = self.capture.pipes(settings, wid, outfit.numbers)
+            outfit = replace(outfit, stdout=stdout, stderr=stderr)
+            if settings.briefing:
+                stdin, inherited = self.plugins.brief(settings)
+                outfit = replace(outfit, stdin=stdin, inherited=inherited)
+        except SpawnError:
+            self.launched(outfit, 0)
+            raise
+        return outfit
 
     def launched(self, outfit: Outfit, pid: int) -> None:
         """Let go of circusd's side of an outfit: a process has it now, or none came of it (``pid`` 0)."""
+        self.listeners.release()
         self.capture.launched(outfit.stdout, outfit.stderr, pid)
 
     def died(self, pid: int, *, failed: bool) -> list[str]:
@@ -91,7 +107,7 @@ class Host:
 
     def sockets(self) -> list[dict[str, Any]]:
         """Return the sockets that are held for processes, as the command ``listsockets`` shows them."""
-        return []
+        return [listener.describe() for listener in self.listeners]
 
     def follow(self, topic: str, data: dict[str, Any]) -> None:
         """Take note of an event: of a watcher that is removed, nothing is kept."""

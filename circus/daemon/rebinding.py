@@ -10,8 +10,11 @@ from circus.exc import CircusError
 from circus.util import default_endpoint, default_pubsub_endpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from circus.config.schema import CircusSettings
     from circus.daemon.daemon import Daemon
+    from circus.daemon.reload import Change
     from circus.kernel.publisher import Publisher
     from circus.kernel.router import Router
 
@@ -71,3 +74,27 @@ class Rebinding:
             self._daemon.unbind(way, bound)
         if self._new != self._old:
             self._daemon.adopt(self._old)
+
+
+class Both:
+    """Two changes that are made together or not at all."""
+
+    def __init__(self, *prepare: Callable[[], Change]) -> None:
+        """Prepare one after the other. Raise ``CircusError``, with nothing changed, if one of them does."""
+        self._changes: list[Change] = []
+        try:
+            for make in prepare:
+                self._changes.append(make())
+        except BaseException:
+            self.undo()
+            raise
+
+    def commit(self) -> None:
+        """Let go of what was there before."""
+        for change in self._changes:
+            change.commit()
+
+    def undo(self) -> None:
+        """Let go of what is new."""
+        for change in reversed(self._changes):
+            change.undo()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,11 +14,11 @@ from circus.exc import CircusError, CommandFailed, SpawnError
 from circus.kernel.order import Operation
 from circus.kernel.watcher import Watcher
 from circus.launch.spawn import prepare
+from circus.listeners import Address, addresses
 
 if TYPE_CHECKING:
     from circus.config import Config
     from circus.config.diff import Plan
-    from circus.config.schema import CircusSettings
     from circus.kernel.arbiter import Arbiter
 
 log = logging.getLogger("circus")
@@ -35,7 +34,9 @@ class Change(Protocol):
         """Let go of what is new."""
 
 
-Prepare = Callable[["CircusSettings", "CircusSettings"], Change]
+Addresses = Mapping[str, Address]
+Prepare = Callable[["Config", "Config", Addresses], Change]
+"""Prepares the daemon for a new configuration in place of an old one, with the addresses of its sockets."""
 
 
 class Reloader:
@@ -52,7 +53,7 @@ class Reloader:
 
         Raise ``ConfigError`` with every fault of the file, ``CommandFailed`` if a program cannot be started.
         """
-        new = await self._read()
+        new, _ = await self._read()
         plan = self._plan(new)
         self._require_startable(new, plan)
         return {**plan.as_dict(), "steps": plan.describe()}
@@ -63,25 +64,29 @@ class Reloader:
         Raise ``ConfigError`` or ``CommandFailed``, with everything as it was before.
         """
         async with self._lock, self._logged("reloadconfig"):
-            new = await self._read()
+            new, found = await self._read()
             plan = self._plan(new)
             self._require_startable(new, plan)
             before = {key: _Before(watcher) for key, watcher in self._arbiter.watchers.items()}
-            with self._prepared(new) as change:
+            with self._prepared(new, found) as change:
                 failures, overtaken = await self._apply(new, plan)
                 if failures:
-                    await self._roll_back(before, plan, overtaken)
-                    raise CommandFailed("rolled back: " + "; ".join(failures))
-                self._take_over(new, change)
+                    # What is started again must not find what is new.
+                    change.undo()
+                else:
+                    self._take_over(new, change)
+            if failures:
+                await self._roll_back(before, plan, overtaken)
+                raise CommandFailed("rolled back: " + "; ".join(failures))
             log.info("reloadconfig: %s", "; ".join(plan.describe()))
             return {"steps": plan.describe()}
 
     async def restart(self, everything: Operation) -> dict[str, Any]:
         """Stop everything, take over what the file holds now, and start everything."""
         async with self._lock, self._logged("restart"):
-            new = await self._read()
+            new, found = await self._read()
             plan = self._plan(new)
-            with self._prepared(new) as change:
+            with self._prepared(new, found) as change:
                 overtaken = await self._stop_all(everything)
                 await self._remove(plan.remove)
                 for settings in every_watcher(new):
@@ -109,31 +114,36 @@ class Reloader:
             raise
 
     @contextlib.contextmanager
-    def _prepared(self, new: Config) -> Iterator[Change]:
+    def _prepared(self, new: Config, found: Addresses) -> Iterator[Change]:
         """Prepare what changes in the daemon itself; undo it if what is done meanwhile does not succeed."""
-        change = self._prepare(self.config.circus, new.circus)
+        change = self._prepare(self.config, new, found)
         try:
             yield change
         except BaseException:
             change.undo()
             raise
 
-    async def _read(self) -> Config:
+    async def _read(self) -> tuple[Config, Addresses]:
         from circus.config import load
 
-        read = functools.partial(load, self.config.path, check_paths=True, configure=True)
+        def read() -> tuple[Config, Addresses]:
+            new = load(self.config.path, check_paths=True, configure=True)
+            return new, addresses(new.sockets)
+
         try:
             return await self._arbiter.loop.run_in_executor(None, read)
         except RuntimeError:  # no thread can be started: the loop has to wait
             return read()
 
     def _plan(self, new: Config) -> Plan:
-        from circus.config.diff import diff
+        from circus.config.diff import Sockets, diff, with_others
 
         # What a client has removed is missing, whatever the file said when it was read.
         watchers = tuple(watcher for watcher in self.config.watchers if watcher.name.lower() in self._arbiter.watchers)
         plugins = tuple(plugin for plugin in self.config.plugins if plugin.name.lower() in self._arbiter.watchers)
         plan = diff(replace(self.config, watchers=watchers, plugins=plugins), new)
+        running = [watcher.next_settings for watcher in self._arbiter.watchers.values()]
+        plan = with_others(plan, Sockets(self.config, new), running)
         return _with_implied(plan, self.config, new)
 
     def _require_startable(self, new: Config, plan: Plan) -> None:
@@ -179,6 +189,10 @@ class Reloader:
             elif settings.name in (*plan.add, *plan.replace, *plan.resize):
                 watcher.adopt(settings)
                 starting += [watcher] if watcher in to_run and not plan.restart_all else []
+        if not plan.restart_all:
+            # Those that the file does not know, and whose sockets it changes.
+            known = {settings.name for settings in every_watcher(new)}
+            starting += [watcher for watcher in to_run if watcher.name in plan.replace and watcher.name not in known]
         starting = [watcher for watcher in starting if watcher in watchers.values()]
         overtaken |= await self._start(starting, new.circus.warmup_delay)
         for watcher in resized:

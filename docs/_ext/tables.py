@@ -36,6 +36,7 @@ KINDS = {
     "octal": "octal number",
     "optional": "text",
     "owner": "``user`` or ``user:group``",
+    "protocol": "IP protocol",
     "regex": "regular expression",
     "rlimit": "integer",
     "signum": "signal",

@@ -24,6 +24,8 @@ BASE = frozenset({"", "events", "protocol", "exc", "util", "kinds"})
 # What puts the kernel to use: circusd without its command line, and what embedding programs import.
 FACES = frozenset({"daemon", "arbiter", "watcher", "process", "sockets"})
 CLIENTS = frozenset({"client", "async_client", "consumer"})
+# What a daemon is made of.
+DAEMON = frozenset({"config", "hooks.registry", "launch", "endpoints", "listeners", "kernel", "commands", "stream"})
 
 # What is installed, and the specs by which it says so: of the folder hooks, this alone is loaded by circusd.
 REGISTRY = frozenset(
@@ -46,34 +48,18 @@ ALLOWED: dict[str, frozenset[str]] = {
     "hooks.registry": BASE,
     "launch": BASE | {"config"},
     "endpoints": BASE,
+    "listeners": BASE | {"config"},
     "kernel": BASE | {"config", "hooks.registry", "launch"},
     "commands": BASE | {"config", "hooks.registry", "kernel"},
     "stream": BASE | {"config", "hooks.registry"},
-    **dict.fromkeys(
-        FACES, BASE | FACES | {"config", "hooks.registry", "launch", "endpoints", "kernel", "commands", "stream"}
-    ),
+    **dict.fromkeys(FACES, BASE | FACES | DAEMON),
     **dict.fromkeys(CLIENTS, BASE | CLIENTS),
     # What runs in processes of its own knows circusd by its messages only.
     "hooks": BASE | CLIENTS | {"hooks.registry", "plugins"},
     # A class that somebody has derived from one of circusd's own streams runs there too.
     "plugins": BASE | CLIENTS | {"hooks", "hooks.registry", "stream"},
     **dict.fromkeys(("stats", "web"), BASE | CLIENTS | {"endpoints", "hooks", "hooks.registry", "plugins"}),
-    "cli": BASE
-    | FACES
-    | CLIENTS
-    | {
-        "config",
-        "hooks",
-        "hooks.registry",
-        "launch",
-        "endpoints",
-        "kernel",
-        "commands",
-        "plugins",
-        "stats",
-        "stream",
-        "web",
-    },
+    "cli": BASE | FACES | CLIENTS | DAEMON | {"hooks", "plugins", "stats", "web"},
     "testing": BASE
     | FACES
     | CLIENTS
