@@ -45,8 +45,7 @@ def resolve(settings: SocketSettings) -> Address:
         return settings.path
     family = getattr(socket, settings.family)
     try:
-        host = None if settings.host in ("", "*") else settings.host
-        found = socket.getaddrinfo(host, 0, family, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(_host(settings), 0, family, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         kind = "IPv6 " if settings.family == "AF_INET6" else ""
@@ -58,6 +57,14 @@ def resolve(settings: SocketSettings) -> Address:
         ) from None
     address, _, *scope = found[0][4]
     return (str(address), settings.port, *map(int, scope))
+
+
+def _host(settings: SocketSettings) -> str | None:
+    """What to look up; None for every address of this machine."""
+    if settings.host.lower() == "localhost":
+        # Not all machines have the name for IPv6 too.
+        return "::1" if settings.family == "AF_INET6" else "127.0.0.1"
+    return None if settings.host in ("", "*") else settings.host
 
 
 def make(settings: SocketSettings) -> socket.socket:
@@ -82,14 +89,16 @@ def _no_such_kind(settings: SocketSettings, error: OSError) -> CircusError:
     return refusal(settings, option, f"this system has no {what} for {settings.family}; {remedy}")
 
 
-def bind_address(settings: SocketSettings, address: Address, *, shared: bool) -> socket.socket:
-    """Return a socket that is bound to an IP address. ``shared``: with SO_REUSEPORT, beside others that have it.
+def bind_address(settings: SocketSettings, address: Address, *, shared: bool, reused: bool = True) -> socket.socket:
+    """Return a socket that is bound to an IP address.
+
+    ``shared``: with SO_REUSEPORT, beside others that have it; ``reused``: with SO_REUSEADDR, where its type needs it.
 
     Raise :class:`~circus.exc.CircusError` if the system refuses.
     """
     made = make(settings)
     with closing_on_error(made):
-        if settings.type == "SOCK_STREAM":
+        if reused and settings.type == "SOCK_STREAM":
             # With datagrams this would not be about connections of yesterday: two programs could take one port.
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if settings.family == "AF_INET6":

@@ -135,7 +135,7 @@ def _kept(before: Mapping[str, Listener], sockets: list[SocketSettings]) -> dict
 
 def _same_port(listener: Listener, settings: SocketSettings) -> bool:
     bound = listener.bound
-    if bound.socket is None or bound.passed or bound.file is not None or isinstance(bound.address, str):
+    if bound.passed or bound.file is not None or isinstance(bound.address, str):
         return False
     return listener.settings.type == settings.type and bound.address[1] == settings.port
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from socket import socket as Socket
 from typing import TYPE_CHECKING, Any
 
+from circus.exc import CircusError
 from circus.listeners.binding import Address, bind_address, closing_on_error, listen, refusal, set_shared
 
 if TYPE_CHECKING:
@@ -106,14 +107,24 @@ def bind_ip(settings: SocketSettings, address: Address, rivals: list[Bound]) -> 
     for rival in rivals:
         if rival.socket is not None:
             set_shared(rival.socket, True)
-    own = settings.so_reuseport
-    made = bind_address(settings, address, shared=own or bool(rivals))
+    if settings.so_reuseport:
+        return _reserve(settings, address)
+    made = bind_address(settings, address, shared=bool(rivals))
     with closing_on_error(made):
-        if not own:
-            listen(settings, made)
-            set_shared(made, False)
-        found: Address = made.getsockname()
-    if own and settings.type != "SOCK_STREAM":
-        made.close()
-        return Bound(None, found)
-    return Bound(made, found)
+        listen(settings, made)
+        set_shared(made, False)
+        return Bound(made, made.getsockname())
+
+
+def _reserve(settings: SocketSettings, address: Address) -> Bound:
+    """Keep an address for sockets with SO_REUSEPORT by one of them that does not listen, so that it gets nothing."""
+    if settings.type != "SOCK_STREAM":
+        with bind_address(settings, address, shared=True) as made:
+            return Bound(None, made.getsockname())
+    try:
+        # Without SO_REUSEADDR, as otherwise any server that has it could take a port on which nobody listens yet.
+        made = bind_address(settings, address, shared=True, reused=False)
+    except CircusError:
+        # It may be connections of yesterday alone that are in the way.
+        made = bind_address(settings, address, shared=True)
+    return Bound(made, made.getsockname())

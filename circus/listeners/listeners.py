@@ -72,7 +72,7 @@ class Listeners:
         """
         share = self.share(settings)
         if share.stdin is not None and share.stdin not in self.held:
-            known = ", ".join(self.held) or "of none, as there is no [socket:NAME]"
+            known = ", ".join(self.held) or "none, as there is no [socket:NAME]"
             raise CircusError(
                 f"stdin_socket: there is no socket {share.stdin!r}; accepted: {known}{nearest(share.stdin, self.held)}"
             )
