@@ -33,7 +33,7 @@ def configure(config: Config, document: Document, report: Report) -> Config:
         sockets=tuple(sorted(changed.sockets, key=_by_name)),
         plugins=tuple(sorted(changed.plugins, key=_by_name)),
     )
-    sockets = {socket.name for socket in changed.sockets}
+    sockets = {socket.name: socket for socket in changed.sockets}
     for watcher in _new(config.watchers, changed.watchers):
         check_watcher(watcher, sockets, document, report)
     return changed

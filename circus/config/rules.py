@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from circus import kinds
@@ -12,6 +12,8 @@ from circus.config.ini import Document
 from circus.config.installed import check_hooks, check_plugin, check_stream, check_watcher_options
 from circus.config.places import differing_streams
 from circus.config.schema import SocketSettings, WatcherSettings
+from circus.config.sharing import which
+from circus.config.sockets import check_socket
 from circus.config.streams import STREAMS as STREAM_OPTIONS
 from circus.config.variables import sockets_named, uses_old_wid
 from circus.events import HELPERS
@@ -19,10 +21,13 @@ from circus.events import HELPERS
 if TYPE_CHECKING:
     from circus.config.loader import Config
 
+Sockets = Mapping[str, SocketSettings]
+"""Those of the configuration, by their names in lower case."""
+
 
 def check(config: Config, document: Document, report: Report) -> None:
     """Report every fault and warning of a configuration whose values have the right types."""
-    sockets = {socket.name for socket in config.sockets}
+    sockets = {socket.name: socket for socket in config.sockets}
     for watcher in config.watchers:
         check_watcher(watcher, sockets, document, report)
     for plugin in config.plugins:
@@ -30,7 +35,7 @@ def check(config: Config, document: Document, report: Report) -> None:
         _check_watcher(plugin.watcher, subject, sockets)
         check_plugin(plugin, subject)
     for socket in config.sockets:
-        _check_socket(socket, Subject(_socket_section(document, socket.name), document, report))
+        check_socket(socket, Subject(_socket_section(document, socket.name), document, report))
     for watcher, (option, message, _) in differing_streams(config.watchers):
         Subject(f"watcher:{watcher.name}", document, report).warn(option, message)
     _check_names(document, report)
@@ -38,7 +43,7 @@ def check(config: Config, document: Document, report: Report) -> None:
     _check_addresses(config, document, report)
 
 
-def check_watcher(watcher: WatcherSettings, sockets: set[str], document: Document, report: Report) -> None:
+def check_watcher(watcher: WatcherSettings, sockets: Sockets, document: Document, report: Report) -> None:
     """Report what is wrong with a watcher that is no plugin's."""
     subject = Subject(f"watcher:{watcher.name}", document, report)
     if not watcher.cmd.strip():
@@ -58,12 +63,14 @@ def _socket_section(document: Document, name: str) -> str:
     )
 
 
-def _check_watcher(watcher: WatcherSettings, subject: Subject, sockets: set[str]) -> None:
+def _check_watcher(watcher: WatcherSettings, subject: Subject, sockets: Sockets) -> None:
     for option, message in conflicts(watcher):
         subject.fault(option, message)
     if watcher.stdin_socket and watcher.stdin_socket not in sockets:
         message = f"there is no socket {watcher.stdin_socket!r}; accepted: {_listed(sockets)}"
         subject.fault("stdin_socket", message + kinds.nearest(watcher.stdin_socket, sockets))
+    if watcher.on_demand:
+        _check_on_demand(watcher, subject, sockets)
     check_hooks(watcher, subject)
     check_watcher_options(watcher, subject)
     for option in STREAM_OPTIONS:
@@ -73,28 +80,33 @@ def _check_watcher(watcher: WatcherSettings, subject: Subject, sockets: set[str]
     _check_variables(watcher, subject, sockets)
 
 
-def _listed(names: set[str]) -> str:
+def _check_on_demand(watcher: WatcherSettings, subject: Subject, sockets: Sockets) -> None:
+    own = [sockets[name] for name in which(watcher, sockets.values()).own if name in sockets]
+    if all(socket.so_reuseport for socket in own):
+        what = "none whose connections circusd sees: with so_reuseport they are the processes' own" if own else "none"
+        subject.fault(
+            "on_demand",
+            f"a socket is needed that starts the watcher, and it has {what}; accepted: $(circus.sockets.NAME) in cmd, "
+            "use_sockets = True or stdin_socket = NAME",
+        )
+
+
+def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "the name of a [socket:NAME], of which there are none"
 
 
-def _check_variables(watcher: WatcherSettings, subject: Subject, sockets: set[str]) -> None:
+def _check_variables(watcher: WatcherSettings, subject: Subject, sockets: Sockets) -> None:
     texts = {"cmd": watcher.cmd, "args": watcher.args, "shell_args": watcher.shell_args}
     texts |= {f"{stream}.filename": getattr(watcher, stream).get("filename") for stream in STREAM_OPTIONS}
+    texts["env"] = "\n".join(watcher.env.values())
     for option, text in texts.items():
         if not isinstance(text, str):
             continue
-        if uses_old_wid(text):
+        if option != "env" and uses_old_wid(text):
             subject.warn(option, "$WID is deprecated; accepted: $(circus.wid)")
-        for name in sorted(sockets_named(text) - sockets):
+        for name in sorted(sockets_named(text) - sockets.keys()):
             message = f"there is no socket {name!r}, so the variable stays as it is; accepted: {_listed(sockets)}"
             subject.warn(option, message + kinds.nearest(name, sockets))
-
-
-def _check_socket(socket: SocketSettings, subject: Subject) -> None:
-    if socket.family == "AF_UNIX" and not socket.path:
-        subject.fault("family", "a Unix socket needs a file; accepted: path = the socket's file")
-    if socket.so_reuseport and socket.path:
-        subject.fault("so_reuseport", "a Unix socket has no port to share; accepted: host and port, or no so_reuseport")
 
 
 def _check_names(document: Document, report: Report) -> None:
@@ -167,7 +179,16 @@ def _endpoint_addresses(config: Config, document: Document) -> Iterator[_Address
 def _socket_addresses(config: Config, document: Document) -> Iterator[_Address]:
     for socket in config.sockets:
         section = _socket_section(document, socket.name)
-        if socket.path:
+        if socket.systemd:
+            yield _Address(
+                document.place(section, "systemd"),
+                section,
+                "systemd",
+                "",
+                "",
+                f"what systemd passes as {socket.systemd}",
+            )
+        elif socket.path:
             yield _Address(document.place(section, "path"), section, "path", "AF_UNIX", "", socket.path)
         # The same port is free again on another interface, or shared on purpose.
         elif socket.port and socket.type == "SOCK_STREAM" and not (socket.so_reuseport or socket.interface):

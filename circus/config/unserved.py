@@ -21,8 +21,6 @@ NOT_YET_SERVED: Final[dict[str, dict[str, str]]] = {
     "watcher": {
         "on_demand": "the processes start without waiting for a connection",
         "idle_timeout": "the processes run on without connections",
-        "use_sockets": "the processes inherit no sockets",
-        "stdin_socket": "descriptor 0 of the processes is not the socket",
     },
 }
 

@@ -8,8 +8,8 @@ import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from circus.config.sockets import no_interface
 from circus.exc import CircusError
-from circus.kinds import nearest
 from circus.listeners import holders
 
 if TYPE_CHECKING:
@@ -149,14 +149,8 @@ def _bind_to_interface(settings: SocketSettings, made: socket.socket, interface:
         if error.errno in (errno.EPERM, errno.EACCES):
             text = "only root (or CAP_NET_RAW) may bind a socket to a network interface; run circusd as root"
         else:
-            text = no_interface(interface)
+            text = no_interface(interface) or f"{interface} cannot be bound to: {error.strerror}"
         raise refusal(settings, "interface", text) from None
-
-
-def no_interface(interface: str) -> str:
-    """Say that there is no such network interface, and which there are."""
-    names = [name for _, name in socket.if_nameindex()]
-    return f"there is no network interface {interface!r}; accepted: {', '.join(names)}{nearest(interface, names)}"
 
 
 def _bind_refusal(settings: SocketSettings, error: OSError) -> CircusError:

@@ -7,16 +7,14 @@ import os
 import secrets
 import socket
 import stat
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from circus.config.sockets import no_folder, too_long
 from circus.listeners import holders
 from circus.listeners.binding import closing_on_error, make, refusal
 
 if TYPE_CHECKING:
     from circus.config.schema import SocketSettings
-
-PATH_LIMIT: Final = 107
-"""Longest path of a Unix socket, in bytes: ``sun_path`` of unix(7) holds one more, for the end."""
 
 
 class SocketFile:
@@ -79,9 +77,8 @@ def bind_file(settings: SocketSettings, path: str) -> tuple[socket.socket, Socke
     With ``replace`` a file that a dead process left behind makes way. Raise :class:`~circus.exc.CircusError` if the
     place cannot be had.
     """
-    size = len(os.fsencode(path))
-    if size > PATH_LIMIT:
-        raise refusal(settings, "path", too_long(size))
+    if text := too_long(path):
+        raise refusal(settings, "path", text)
     made = make(settings)
     with closing_on_error(made):
         _clear(settings, path)
@@ -101,21 +98,6 @@ def bind_file(settings: SocketSettings, path: str) -> tuple[socket.socket, Socke
                 file.remove()
                 raise refusal(settings, "umask", f"{path} cannot be given its mode: {error.strerror}") from None
     return made, file
-
-
-def too_long(size: int) -> str:
-    """Say that a path has more bytes than fit."""
-    return f"the path has {size} bytes, and that of a Unix socket at most {PATH_LIMIT}; name a shorter one"
-
-
-def no_folder(path: str) -> str:
-    """Say why no file can be made at a path; an empty text if its folder is there."""
-    folder = os.path.dirname(os.path.abspath(path))
-    if os.path.isdir(folder):
-        return ""
-    if os.path.lexists(folder):
-        return f"{folder} is no folder; name another path"
-    return f"the folder {folder} does not exist; create it, or name another path"
 
 
 def _clear(settings: SocketSettings, path: str) -> None:

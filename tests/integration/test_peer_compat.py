@@ -184,7 +184,8 @@ def test_our_clients_call_their_daemon(peer: PeerDaemon) -> None:
 
 
 def test_their_circusctl_drives_our_daemon(circusd: Circusd) -> None:
-    circusd.start(WATCHERS.partition("[socket")[0])
+    circusd.start(WATCHERS)
+    (socket,) = circusd.ok("listsockets")["sockets"]
 
     def done(line: str, output: str, status: int = 0) -> None:
         command = [f"{PEER}/bin/circusctl", "--endpoint", circusd.endpoint, "--timeout", "15", *line.split()]
@@ -198,7 +199,7 @@ def test_their_circusctl_drives_our_daemon(circusd: Circusd) -> None:
     done("numwatchers", "2")
     done("get web numprocesses cmd", "numprocesses: 2\ncmd: sleep 300")
     done("globaloptions check_delay", "check_delay: 5.0")
-    done("listsockets", "")
+    done("listsockets", f"{socket['fd']}:socket 's' at 127.0.0.1:{socket['port']}")
     done("incr web --waiting", "3")
     done("decr web 2 --waiting", "1")
     done("incr one", "This watcher is a Singleton - not changing the number of processes")
@@ -220,7 +221,7 @@ def test_their_circusctl_drives_our_daemon(circusd: Circusd) -> None:
 
 
 def test_their_client_calls_our_daemon(circusd: Circusd) -> None:
-    circusd.start(WATCHERS.partition("[socket")[0])
+    circusd.start(WATCHERS)
     code = """
         import json, sys
         from circus.client import CircusClient

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from circus.config.diff import Plan, diff
+from circus.config.diff import Plan, Sockets, diff, with_others
 from circus.config.loader import load
+from circus.config.schema import WatcherSettings
 
 BASE = """
 [circus]
@@ -97,6 +98,45 @@ def test_a_resize_of_a_watcher_whose_socket_changed_is_a_replacement(plan) -> No
     found = plan(("port = 8080", "port = 8090"), ("numprocesses = 2", "numprocesses = 3"))
     assert found.resize == {}
     assert "a" in found.replace
+
+
+@pytest.mark.parametrize("option", ["backlog = 5", "umask = 077", "replace = yes"])
+def test_a_socket_that_stays_the_same_one_concerns_nobody(plan, option: str) -> None:
+    found = plan(("port = 8080", f"port = 8080\n{option}"))
+    name = option.split()[0]
+    assert found == Plan(sockets_adjust=("web",), reasons={"socket:web": f"{name} changed"})
+    assert found.describe() == [f"adjust socket web: {name} changed"]
+
+
+def test_processes_must_know_whether_a_socket_blocks(plan) -> None:
+    found = plan(("port = 8080", "port = 8080\nblocking = yes"))
+    assert (found.sockets_adjust, found.sockets_change, found.replace) == (("web",), (), ("a", "b"))
+
+
+def test_sockets_of_the_processes_own_are_out_of_reach(plan) -> None:
+    before = BASE.replace("port = 8080", "port = 8080\nso_reuseport = yes")
+    found = plan(("port = 8080", "port = 8080\nbacklog = 5"), before=before)
+    assert (found.sockets_adjust, found.sockets_change, found.replace) == ((), ("web",), ("a", "b"))
+
+
+def test_every_way_to_name_a_socket_counts(plan) -> None:
+    before = BASE.replace("LEVEL = 1", "LEVEL = $(circus.sockets.api)")
+    assert "d" in plan(("port = 8081", "port = 8091"), before=before).replace
+    stream = "max_age = 100\nstdout_stream.class = FileStream\nstdout_stream.filename = $(circus.sockets.api)"
+    before = BASE.replace("max_age = 100", stream)
+    assert "d" in plan(("port = 8081", "port = 8091"), before=before).replace
+
+
+def test_what_runs_counts_too_whatever_the_file_says(write) -> None:
+    old = load(write(BASE, "old.ini"))
+    new = load(
+        write(BASE.replace("port = 8080", "port = 8090").replace("numprocesses = 2", "numprocesses = 3"), "new.ini")
+    )
+    settings = WatcherSettings(name="added", cmd="x", args=("--fd", "$(circus.sockets.web)"))
+    other = WatcherSettings(name="other", cmd="x $(circus.sockets.api)")
+    found = with_others(diff(old, new), Sockets(old, new), [*old.watchers, settings, other])
+    assert found.replace == ("a", "b", "added")
+    assert found.reasons["added"] == "it uses the changed socket web"
 
 
 def test_added_and_removed(plan) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,6 +20,7 @@ def faults_of(path: str, strict: bool = False) -> list[Fault]:
 
 
 WATCHER = "[watcher:web]\ncmd = web\n"
+ON_DEMAND = "[watcher:w]\ncmd = serve $(circus.sockets.web)\non_demand = yes\n[socket:web]\n"
 SOCKET = "[socket:web]\nport = 8080\n"
 
 
@@ -63,6 +66,16 @@ SOCKET = "[socket:web]\nport = 8080\n"
         (SOCKET + "[circus]\nhttpd = yes", 3, "httpd_port", ["8080", "port of [socket:web]"]),
         ("[socket:a]\npath = /x\n[socket:b]\npath = /x", 4, "path", ["/x", "[socket:a]"]),
         ("[socket:a]\npath = /x\nso_reuseport = yes", 3, "so_reuseport", ["Unix"]),
+        ("[socket:a]\npath = /nosuch/x", 2, "path", ["the folder /nosuch does not exist"]),
+        ("[socket:a]\npath = /etc/passwd/x", 2, "path", ["the folder /etc/passwd is no folder"]),
+        (f"[socket:a]\npath = /{'x' * 107}", 2, "path", ["108 bytes", "at most 107"]),
+        ("[socket:a]\npath = /x\ninterface = lo", 3, "interface", ["Unix"]),
+        ("[socket:a]\ninterface = loo", 2, "interface", ["no network interface 'loo'", "did you mean 'lo'"]),
+        ("[socket:a]\nproto = tpc", 2, "proto", ["'tpc'", "tcp"]),
+        ("[socket:a]\nsystemd = x\nso_reuseport = yes", 3, "so_reuseport", ["systemd"]),
+        ("[socket:a]\nsystemd = x\n[socket:b]\nsystemd = x", 4, "systemd", ["[socket:a]"]),
+        (WATCHER + "on_demand = yes\n" + SOCKET, 3, "on_demand", ["it has none;", "$(circus.sockets.NAME)"]),
+        (ON_DEMAND + "port = 1\nso_reuseport = yes", 3, "on_demand", ["with so_reuseport"]),
         ("[circus]\nendpoint = tcp://*:1\nstats_endpoint = tcp://127.0.0.1:1", 3, "stats_endpoint", ["port 1"]),
         ("[circus]\nendpoint = ipc:///a\npubsub_endpoint = ipc:///a", 3, "pubsub_endpoint", ["/a", "endpoint"]),
         ("[circus]\nendpoint = 127.0.0.1:5555", 2, "endpoint", ["tcp://HOST:PORT"]),
@@ -105,6 +118,8 @@ def test_fault(write, text: str, line: int, option: str, words: list[str]) -> No
         ),
         ("[circus]\ncheck_dely = 3", 2, "check_dely", ["did you mean check_delay"]),
         ("[circus]\nsomething = 3", 2, "something", ["ignored"]),
+        ("[socket:a]\nsystemd = x\nport = 3", 3, "port", ["without effect"]),
+        ("[env]\nX = $(circus.sockets.wbe)\n" + WATCHER + SOCKET, 3, "env", ["no socket 'wbe'", "'web'"]),
         (SOCKET + "backlogs = 3", 3, "backlogs", ["did you mean backlog"]),
         ("[watcher:web]\ncmd = web $WID", 2, "cmd", ["$(circus.wid)"]),
         ("[watcher:web]\ncmd = web $(circus.sockets.wbe)\n" + SOCKET, 2, "cmd", ["no socket 'wbe'", "'web'"]),
@@ -244,3 +259,20 @@ def test_loading_needs_few_modules(write) -> None:
     code = f"import sys; from circus.config import load; load({path!r}); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     assert not {"asyncio", "zmq", "tornado", "psutil", "importlib.metadata", "subprocess"} & set(loaded.stdout.split())
+
+
+@pytest.mark.parametrize("option", ["use_sockets = yes", "stdin_socket = web", "args = $(circus.sockets.web)"])
+def test_a_socket_of_its_own_is_enough_for_on_demand(write, option: str) -> None:
+    text = WATCHER + f"on_demand = yes\n{option}\n" + SOCKET + "[socket:own]\nport = 0\nso_reuseport = yes\n"
+    assert load(write(text)).watchers[0].on_demand
+
+
+def test_the_folder_of_the_endpoints_need_not_be_there(write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """circusd makes it before it binds sockets."""
+    monkeypatch.setattr("circus.config.sockets.runtime_dir", lambda: str(tmp_path / "run"))
+    assert load(write(f"[socket:a]\npath = {tmp_path}/run/a\n")).sockets
+
+
+def test_protocols_have_names_and_numbers(write) -> None:
+    text = "[socket:a]\nproto = icmp\n[socket:b]\nport = 1\nproto = 6\n[socket:c]\nport = 2\nproto =\n"
+    assert [socket.proto for socket in load(write(text)).sockets] == [1, 6, None]
