@@ -18,7 +18,7 @@ class Plan(Command):
     name = "plan"
     replies = (
         "steps (texts), restart_all, add, remove, replace, resize, reasons {watcher: what changed}, sockets_add, "
-        "sockets_remove, sockets_change"
+        "sockets_remove, sockets_change, sockets_adjust"
     )
 
     def execute(self, arbiter: Arbiter, properties: Json) -> Awaitable[Json]:
