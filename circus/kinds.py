@@ -118,18 +118,6 @@ def _octal(value: str, most: int, noun: str) -> int | None:
     return number
 
 
-def protocol(value: str) -> int | None:
-    """The number of an IP protocol, by name or number."""
-    if not value or value.isdigit():
-        return int(value) if value else None
-    import socket
-
-    number: int | None = getattr(socket, f"IPPROTO_{value.upper()}", None)
-    if number is None:
-        raise ValueError(f"{value!r} is no protocol; accepted: a number, or a name such as tcp, udp, icmp or mptcp")
-    return int(number)
-
-
 def signum(value: str) -> int:
     try:
         return to_signum(value)
@@ -279,7 +267,6 @@ READERS: dict[str, Callable[..., object]] = {
     "number": number,
     "octal": octal,
     "file_mode": file_mode,
-    "protocol": protocol,
     "signum": signum,
     "keyword": keyword,
     "user": user,

@@ -34,6 +34,10 @@ def check_socket(settings: SocketSettings, subject: Subject) -> None:
         made = os.path.dirname(os.path.abspath(settings.path)) == runtime_dir()
         if text := too_long(settings.path) or ("" if made else no_folder(settings.path)):
             subject.fault("path", text)
+    try:
+        protocol(settings.proto)
+    except ValueError as error:
+        subject.fault("proto", str(error))
     if settings.interface and settings.path:
         subject.fault("interface", "a Unix socket is at no network interface; accepted: host and port, or no interface")
     elif settings.interface and (text := no_interface(settings.interface)):
@@ -47,6 +51,19 @@ def _check_passed(settings: SocketSettings, subject: Subject) -> None:
     for option in _BINDING:
         if option in subject.document.text[subject.section]:
             subject.warn(option, "without effect, as systemd binds the socket; accepted: the same in its .socket unit")
+
+
+def protocol(value: str | None) -> int:
+    """Return the number of an IP protocol, given by name or number; 0 for that of the socket's type.
+
+    Raise ``ValueError`` with what is accepted.
+    """
+    if not value or value.isdigit():
+        return int(value or 0)
+    number: int | None = getattr(socket, f"IPPROTO_{value.upper()}", None)
+    if number is None:
+        raise ValueError(f"{value!r} is no protocol; accepted: a number, or a name such as tcp, udp, icmp or mptcp")
+    return int(number)
 
 
 def too_long(path: str) -> str:

@@ -8,7 +8,7 @@ import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from circus.config.sockets import no_interface
+from circus.config.sockets import no_interface, protocol
 from circus.exc import CircusError
 from circus.listeners import holders
 
@@ -71,7 +71,9 @@ def make(settings: SocketSettings) -> socket.socket:
     """Return a new socket, not bound yet. Raise :class:`~circus.exc.CircusError` if there is none of its kind."""
     family, kind = getattr(socket, settings.family), getattr(socket, settings.type)
     try:
-        made = socket.socket(family, kind, settings.proto or 0)
+        made = socket.socket(family, kind, protocol(settings.proto))
+    except ValueError as error:
+        raise refusal(settings, "proto", str(error)) from None
     except OSError as error:
         raise _no_such_kind(settings, error) from None
     made.setblocking(settings.blocking)

@@ -36,7 +36,6 @@ KINDS = {
     "octal": "octal number",
     "optional": "text",
     "owner": "``user`` or ``user:group``",
-    "protocol": "IP protocol",
     "regex": "regular expression",
     "rlimit": "integer",
     "signum": "signal",

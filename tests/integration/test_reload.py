@@ -553,7 +553,6 @@ def test_the_command_line(circusd: Circusd) -> None:
 
 def test_warnings_of_the_new_file_are_told(circusd: Circusd) -> None:
     circusd.start(AB)
-    circusd.write(AB + "gracefull_timeout = 3\nstdout_stream.class = StdoutStream\n")
+    circusd.write(AB + "gracefull_timeout = 3\n")
     circusd.ok("reloadconfig")
     assert "did you mean graceful_timeout?" in circusd.output()
-    assert "[watcher:b] stdout_stream.class: not served yet" in circusd.output()

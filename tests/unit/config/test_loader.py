@@ -271,8 +271,3 @@ def test_the_folder_of_the_endpoints_need_not_be_there(write, tmp_path: Path, mo
     """circusd makes it before it binds sockets."""
     monkeypatch.setattr("circus.config.sockets.runtime_dir", lambda: str(tmp_path / "run"))
     assert load(write(f"[socket:a]\npath = {tmp_path}/run/a\n")).sockets
-
-
-def test_protocols_have_names_and_numbers(write) -> None:
-    text = "[socket:a]\nproto = icmp\n[socket:b]\nport = 1\nproto = 6\n[socket:c]\nport = 2\nproto =\n"
-    assert [socket.proto for socket in load(write(text)).sockets] == [1, 6, None]

@@ -103,8 +103,9 @@ def test_a_socket_is_bound_to_an_interface(opened) -> None:
 
 
 @as_root
-def test_a_raw_socket_and_its_protocol(opened) -> None:
-    made = opened(tcp(type="SOCK_RAW", proto=1)).held["web"].socket
+@pytest.mark.parametrize("proto", ["1", "icmp", "ICMP"])
+def test_a_raw_socket_and_its_protocol(opened, proto: str) -> None:
+    made = opened(tcp(type="SOCK_RAW", proto=proto)).held["web"].socket
     assert (made.type, made.proto) == (socket.SOCK_RAW, socket.IPPROTO_ICMP)
 
 
@@ -136,7 +137,7 @@ def test_what_else_is_refused(listeners: Listeners) -> None:
     assert text.startswith("[socket:web] interface: there is no network interface 'nosuch0'; accepted: ")
     assert "lo" in text
     assert "[socket:web] type: this system has no SOCK_RDM for AF_INET; " in refused(tcp(type="SOCK_RDM"))
-    assert "[socket:web] proto: this system has no SOCK_STREAM with protocol 17 for AF_INET" in refused(tcp(proto=17))
+    assert "[socket:web] proto: this system has no SOCK_STREAM with protocol 17 for AF_INET" in refused(tcp(proto="17"))
 
 
 def refused(settings) -> str:
@@ -148,7 +149,7 @@ def test_what_root_alone_may_do() -> None:
     assert as_nobody(host="127.0.0.1", port=1).startswith(
         "[socket:web] port: only root (or CAP_NET_BIND_SERVICE) may use port 1; "
     )
-    assert "only root (or CAP_NET_RAW) may open SOCK_RAW" in as_nobody(type="SOCK_RAW", proto=1)
+    assert "only root (or CAP_NET_RAW) may open SOCK_RAW" in as_nobody(type="SOCK_RAW", proto="1")
 
 
 def test_every_failure_is_named_and_nothing_is_bound(listeners: Listeners) -> None:
