@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -42,3 +44,9 @@ def answers(address: Any, family: int = socket.AF_INET) -> bool:
     with socket.socket(family) as client:
         client.settimeout(5)
         return client.connect_ex(address) == 0
+
+
+def leave_behind(path: object) -> None:
+    """Make a Unix socket whose process is gone."""
+    code = "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)

@@ -102,7 +102,7 @@ class Daemon:
         self.publisher.on_sync_lost = arbiter.gates.lost
         arbiter.gates.is_connected = lambda sync: SYNC + sync.encode(errors="replace") in self.publisher.topics
         arbiter.gates.summon = functools.partial(self.plugins.summon, HOOK_RUNNER)
-        arbiter.reloader = reloader = Reloader(arbiter, self.config, self._prepare)
+        arbiter.reloader = reloader = Reloader(arbiter, self.config, self._prepare, self._probe)
         self.host.reopen_log = lambda: self.adopt(reloader.config.circus)
         syscalls.become_subreaper()
         self._install_signals()
@@ -218,6 +218,9 @@ class Daemon:
             functools.partial(Rebinding, self, old.circus, new.circus),
             functools.partial(self.host.listeners.prepare, new.sockets, found),
         )
+
+    def _probe(self, new: Config, found: Addresses) -> None:
+        self.host.listeners.probe(new.sockets, found)
 
     # Signals.
 

@@ -37,25 +37,30 @@ class Change(Protocol):
 Addresses = Mapping[str, Address]
 Prepare = Callable[["Config", "Config", Addresses], Change]
 """Prepares the daemon for a new configuration in place of an old one, with the addresses of its sockets."""
+Probe = Callable[["Config", Addresses], None]
+"""Raises ``CircusError`` if sockets of a new configuration cannot be had."""
 
 
 class Reloader:
     """Brings a daemon from the configuration that it runs to the one that its file holds now."""
 
-    def __init__(self, arbiter: Arbiter, config: Config, prepare: Prepare) -> None:
+    def __init__(self, arbiter: Arbiter, config: Config, prepare: Prepare, probe: Probe) -> None:
         self.config = config
         self._arbiter = arbiter
         self._prepare = prepare
+        self._probe = probe
         self._lock = asyncio.Lock()
 
     async def plan(self) -> dict[str, Any]:
         """Return what :meth:`reload` would do.
 
-        Raise ``ConfigError`` with every fault of the file, ``CommandFailed`` if a program cannot be started.
+        Raise ``ConfigError`` with every fault of the file, ``CommandFailed`` if a program cannot be started, and
+        ``CircusError`` if a socket cannot be bound.
         """
-        new, _ = await self._read()
+        new, found = await self._read()
         plan = self._plan(new)
         self._require_startable(new, plan)
+        self._probe(new, found)
         return {**plan.as_dict(), "steps": plan.describe()}
 
     async def reload(self) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def bind_address(settings: SocketSettings, address: Address, *, shared: bool, re
         try:
             made.bind(address)
         except OSError as error:
-            raise _bind_refusal(settings, error) from None
+            raise _bind_refusal(settings, address, error) from None
     return made
 
 
@@ -141,7 +141,7 @@ def listen(settings: SocketSettings, made: socket.socket) -> None:
     try:
         made.listen(settings.backlog)
     except OSError as error:
-        raise _bind_refusal(settings, error) from None
+        raise _bind_refusal(settings, made.getsockname(), error) from None
 
 
 def _bind_to_interface(settings: SocketSettings, made: socket.socket, interface: str) -> None:
@@ -155,16 +155,18 @@ def _bind_to_interface(settings: SocketSettings, made: socket.socket, interface:
         raise refusal(settings, "interface", text) from None
 
 
-def _bind_refusal(settings: SocketSettings, error: OSError) -> CircusError:
-    place = f"{settings.host} port {settings.port}"
+def _bind_refusal(settings: SocketSettings, address: Address, error: OSError) -> CircusError:
+    # Where the section says 0, the address has the port that was found.
+    port = settings.port if isinstance(address, str) else int(address[1])
+    place = f"{settings.host} port {port}"
     if error.errno == errno.EADDRINUSE:
-        who = holders.of_port(settings.family, settings.type, settings.port)
+        who = holders.of_port(settings.family, settings.type, port)
         return refusal(settings, "port", f"{place} is in use{who and f' by {who}'}; end that, or name another port")
     if error.errno == errno.EACCES:
         return refusal(
             settings,
             "port",
-            f"only root (or CAP_NET_BIND_SERVICE) may use port {settings.port}; run circusd as root, "
+            f"only root (or CAP_NET_BIND_SERVICE) may use port {port}; run circusd as root, "
             "or name a port from 1024 on",
         )
     if error.errno in (errno.EADDRNOTAVAIL, errno.EINVAL, errno.ENODEV):

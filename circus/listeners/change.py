@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from circus.config.sharing import same_binding
 from circus.exc import CircusError
 from circus.listeners.binding import Address, listen, refusal, set_shared
-from circus.listeners.files import bind_file
+from circus.listeners.files import SocketFile, bind_file, check_place
 from circus.listeners.listener import Bound, Listener, bind_ip
 
 if TYPE_CHECKING:
@@ -42,6 +42,18 @@ class Change:
         self._kept = _kept(before, sockets)
         staying = {listener.bound for listener in self._kept.values()}
         self._leaving = [listener for listener in before.values() if listener.bound not in staying]
+
+    def probe(self) -> None:
+        """Bind what is new, and let go of it at once; nobody is let in. Raise ``CircusError`` as :meth:`prepare`."""
+        errors = []
+        for settings in self._sockets:
+            try:
+                if settings.name not in self._kept:
+                    self._probe(settings)
+            except CircusError as error:
+                errors.append(str(error))
+        self._let_go_of_new()
+        raise_all(errors)
 
     def prepare(self) -> None:
         """Bind what is new, and let it count. Raise ``CircusError``, with nothing changed, that names every failure."""
@@ -86,18 +98,32 @@ class Change:
             self._made.append(Bound(made, settings.path, file))
             listen(settings, made)
         else:
-            rivals = [listener.bound for listener in self._leaving if _same_port(listener, settings)]
-            self._made.append(bind_ip(settings, self._found[settings.name], rivals))
+            self._made.append(bind_ip(settings, self._found[settings.name], self._rivals(settings)))
         return self._made[-1]
 
+    def _probe(self, settings: SocketSettings) -> None:
+        if settings.systemd:
+            self._passed.get(settings, settings.systemd)
+        elif not settings.path:
+            self._made.append(bind_ip(settings, self._found[settings.name], self._rivals(settings), listening=False))
+        elif not self._files_at(settings.path):
+            check_place(settings, settings.path)
+
+    def _rivals(self, settings: SocketSettings) -> list[Bound]:
+        """What is about to be given up and has the port that is wanted."""
+        return [listener.bound for listener in self._leaving if _same_port(listener, settings)]
+
+    def _files_at(self, path: str) -> list[SocketFile]:
+        """The file of a socket that is about to be given up, if it stands at a path."""
+        files = [listener.bound.file for listener in self._leaving]
+        return [file for file in files if file is not None and file.is_at(path)]
+
     def _clear_path(self, settings: SocketSettings, path: str) -> None:
-        """Put the file aside that a socket which is about to be given up has where the new one is to be."""
-        for listener in self._leaving:
-            if listener.bound.file is not None and listener.bound.file.is_at(path):
-                try:
-                    listener.bound.file.put_aside()
-                except OSError as error:
-                    raise refusal(settings, "path", f"{path} cannot be renamed: {error.strerror}") from None
+        for file in self._files_at(path):
+            try:
+                file.put_aside()
+            except OSError as error:
+                raise refusal(settings, "path", f"{path} cannot be renamed: {error.strerror}") from None
 
     def _let_go_of_new(self) -> None:
         for bound in self._made:

@@ -77,11 +77,11 @@ def bind_file(settings: SocketSettings, path: str) -> tuple[socket.socket, Socke
     With ``replace`` a file that a dead process left behind makes way. Raise :class:`~circus.exc.CircusError` if the
     place cannot be had.
     """
-    if text := too_long(path):
-        raise refusal(settings, "path", text)
+    stale = check_place(settings, path)
     made = make(settings)
     with closing_on_error(made):
-        _clear(settings, path)
+        if stale:
+            _remove_stale(settings, path)
         if settings.umask is not None:
             # It is never open to more than it shall be, and the mask of this process, which is that of all its
             # threads, stays as it is.
@@ -100,12 +100,17 @@ def bind_file(settings: SocketSettings, path: str) -> tuple[socket.socket, Socke
     return made, file
 
 
-def _clear(settings: SocketSettings, path: str) -> None:
-    """Remove what a dead process left behind, if that is wanted. Raise ``CircusError`` if something else is there."""
+def check_place(settings: SocketSettings, path: str) -> bool:
+    """Return whether a dead process has left a socket at a path that is to be removed.
+
+    Raise :class:`~circus.exc.CircusError` if the place cannot be had.
+    """
+    if text := too_long(path) or no_folder(path):
+        raise refusal(settings, "path", text)
     try:
         mode = os.lstat(path).st_mode
     except OSError:  # the bind says what is wrong, if anything is
-        return
+        return False
     if stat.S_ISLNK(mode):
         raise refusal(settings, "path", f"{path} is a symbolic link; remove it, or name the file that it leads to")
     if not stat.S_ISSOCK(mode):
@@ -123,6 +128,10 @@ def _clear(settings: SocketSettings, path: str) -> None:
             f"{path} exists, left behind by a process that is gone; remove it, or set replace = True, so that circusd "
             "removes such a file by itself",
         )
+    return True
+
+
+def _remove_stale(settings: SocketSettings, path: str) -> None:
     try:
         os.unlink(path)
     except OSError as error:
@@ -144,8 +153,6 @@ def _in_use(path: str) -> bool | None:
 
 def _bind_text(path: str, error: OSError) -> str:
     folder = os.path.dirname(os.path.abspath(path))
-    if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return no_folder(path) or f"{path} cannot be bound: {error.strerror}"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"this user may not write in {folder}; let it, or name another path"
     if error.errno == errno.EADDRINUSE:

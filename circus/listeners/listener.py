@@ -98,7 +98,7 @@ class Listener:
         return {**shown, "path": path.replace("\0", "@")}
 
 
-def bind_ip(settings: SocketSettings, address: Address, rivals: list[Bound]) -> Bound:
+def bind_ip(settings: SocketSettings, address: Address, rivals: list[Bound], *, listening: bool = True) -> Bound:
     """Return an IP address that is bound, and listens unless its processes have sockets of their own.
 
     ``rivals`` are sockets of this process that have the same port and are about to be given up: they share it
@@ -111,7 +111,8 @@ def bind_ip(settings: SocketSettings, address: Address, rivals: list[Bound]) -> 
         return _reserve(settings, address)
     made = bind_address(settings, address, shared=bool(rivals))
     with closing_on_error(made):
-        listen(settings, made)
+        if listening:
+            listen(settings, made)
         set_shared(made, False)
         return Bound(made, made.getsockname())
 

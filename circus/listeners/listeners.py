@@ -53,9 +53,16 @@ class Listeners:
 
         Raise ``CircusError``, with nothing changed, that names each socket that cannot be had.
         """
-        change = Change(self.held, list(sockets), found, self.passed, self._hold)
+        change = self._change(sockets, found)
         change.prepare()
         return change
+
+    def probe(self, sockets: Iterable[SocketSettings], found: Mapping[str, Address]) -> None:
+        """Raise the ``CircusError`` that :meth:`prepare` would raise; change nothing."""
+        self._change(sockets, found).probe()
+
+    def _change(self, sockets: Iterable[SocketSettings], found: Mapping[str, Address]) -> Change:
+        return Change(self.held, list(sockets), found, self.passed, self._hold)
 
     def _hold(self, held: Mapping[str, Listener]) -> None:
         self.held = held

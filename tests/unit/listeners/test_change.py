@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from circus.listeners import Listeners
-from tests.sockets import answers, port_of, prepare, refusal, tcp, unix
+from circus.exc import CircusError
+from circus.listeners import Listeners, addresses
+from tests.sockets import answers, leave_behind, port_of, prepare, refusal, tcp, unix
 
 
 @pytest.fixture
@@ -78,6 +79,33 @@ def test_a_port_that_is_taken_changes_nothing(opened, listeners: Listeners, path
     assert answers(("127.0.0.1", port))
     assert answers(str(path), socket.AF_UNIX)
     assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_probe_finds_what_is_refused_and_changes_nothing(opened, listeners: Listeners, path: Path) -> None:
+    opened(tcp("a"), unix(path, "u"), tcp("r", so_reuseport=True))
+    before = dict(listeners.held)
+    port = port_of(listeners, "a")
+    leave_behind(path.with_name("stale"))
+    names = sorted(os.listdir(path.parent))
+    listeners.probe(
+        sockets := [
+            tcp("a", host="0.0.0.0", port=port, backlog=3),
+            unix(path, "u", type="SOCK_DGRAM"),
+            unix(path.with_name("stale"), "s", replace=True),
+            unix(path.with_name("new"), "n"),
+            tcp("r", so_reuseport=True, backlog=3),
+        ],
+        addresses(sockets),
+    )
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        wrong = [tcp("a", port=taken.getsockname()[1]), unix(path.parent, "u")]
+        with pytest.raises(CircusError) as caught:
+            listeners.probe(wrong, addresses(wrong))
+    assert [line.partition(":")[2].partition("]")[0] for line in str(caught.value).splitlines()] == ["a", "u"]
+    assert listeners.held == before
+    assert sorted(os.listdir(path.parent)) == names
+    assert not before["a"].socket.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
+    assert accepts(listeners, ("127.0.0.1", port), "a")
 
 
 @pytest.mark.parametrize("undone", [False, True])

@@ -3,27 +3,18 @@ from __future__ import annotations
 import os
 import socket
 import stat
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 from circus.listeners import Listeners
-from tests.sockets import answers, refusal, unix
-
-STALE = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1])"
+from tests.sockets import answers, leave_behind, refusal, unix
 
 
 @pytest.fixture
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("s") / "web.sock"
-
-
-def leave_behind(path: Path) -> None:
-    """A socket whose process is gone."""
-    subprocess.run([sys.executable, "-c", STALE, str(path)], check=True)
 
 
 def mode(path: Path) -> int:
