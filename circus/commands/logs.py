@@ -20,7 +20,7 @@ class Logs(Command):
     circusd keeps the last 64 KiB of each process whose output it captures, and of the last dead process of each slot,
     which comes first. A reply holds at most 1 MiB and 5000 lines, in which the processes share.
 
-    circusctl puts ``web.1 | `` before the lines where there are several processes, with ``!`` for those of standard
+    circusctl puts ``web.1 |`` before the lines where there are several processes, with ``!`` for those of standard
     error. With ``--follow`` what is printed comes as it is printed, until Ctrl-C; what is printed faster than it can be
     shown is skipped, and its size is told. With ``--json`` too, each line is an object.
     """
