@@ -13,9 +13,9 @@ from circus.exc import CircusError, SpawnError
 from circus.launch.outfit import Outfit
 from circus.listeners import Listeners
 from circus.stream.capture import Capture
+from circus.stream.handover import Remote
 from circus.stream.kept import Kept
 from circus.stream.live import Live
-from circus.stream.remote import Remote
 
 if TYPE_CHECKING:
     import asyncio
@@ -71,6 +71,7 @@ class Host:
         """Let go of circusd's side of an outfit: a process has it now, or none came of it (``pid`` 0)."""
         self.listeners.release()
         self.capture.launched(outfit.stdout, outfit.stderr, pid)
+        self.plugins.remote.launched(outfit.inherited)
 
     def died(self, pid: int, *, failed: bool) -> list[str]:
         """Take in what a process had written when it ended; return its last lines if it has ``failed``."""

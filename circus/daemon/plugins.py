@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from circus.config import Config
     from circus.config.schema import CircusSettings, PluginSettings, WatcherSettings
     from circus.kernel.arbiter import Arbiter
-    from circus.stream.remote import Remote
+    from circus.stream.handover import Remote
 
 log = logging.getLogger("circus")
 

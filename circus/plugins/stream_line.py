@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import select
 import socket
 import threading
@@ -138,7 +137,7 @@ class StreamLine(threading.Thread):
                 with contextlib.suppress(OSError):
                     self._line.send(wire.encode({"closed": header["number"]}), socket.MSG_DONTWAIT)
             case "leave":
-                return bool(header["pid"] == os.getpid())  # else it was for a process before this one
+                return bool(header["channel"] == self._told["channel"])  # else it was for a process before this one
         return False
 
     def _take(self, header: Json, data: bytes) -> None:

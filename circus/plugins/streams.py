@@ -40,30 +40,35 @@ class StreamRunner(CircusPlugin):
         self._lines: set[asyncio.Future[None]] = set()
         self._from_circusd = socket.socket(fileno=self.channel)
         self._from_circusd.setblocking(False)
+        # Its end tells circusd of that of this process: no child may have it.
+        os.set_inheritable(self.channel, False)
         self._running = asyncio.get_running_loop()
         self._running.add_reader(self._from_circusd, self._take_on)
 
     async def handle_stop(self) -> None:
         """Let each stream finish what was read before this moment; what comes later is left to the next process."""
         with contextlib.suppress(OSError):
-            self._from_circusd.send(wire.encode({"leaving": os.getpid()}))
+            self._from_circusd.send(wire.encode({"leaving": True}))
         if self._lines:
             await asyncio.wait(self._lines, timeout=GRACE)
 
     def _take_on(self) -> None:
         try:
-            description, descriptors, _, _ = socket.recv_fds(self._from_circusd, wire.DESCRIPTION, 1)
+            message, descriptors, _, _ = socket.recv_fds(self._from_circusd, wire.DESCRIPTION + wire.MESSAGE, 1)
         except BlockingIOError:
             return
-        if not description:  # circusd is gone
+        if not message:  # circusd is gone
             self._running.remove_reader(self._from_circusd)
             return
-        told: dict[str, Any] = json.loads(description)
+        header, description = wire.decode(message)
+        told: dict[str, Any] = {**header, **json.loads(description)}
         ended: asyncio.Future[None] = self._running.create_future()
         self._lines.add(ended)
         ended.add_done_callback(self._lines.discard)
 
         def on_end() -> None:
+            with contextlib.suppress(OSError):
+                self._from_circusd.send(wire.encode({"left": told["line"]}))
             with contextlib.suppress(RuntimeError):  # the loop has ended
                 self._running.call_soon_threadsafe(ended.set_result, None)
 

@@ -20,8 +20,8 @@ from circus.stream.troubles import Report, Troubles
 
 if TYPE_CHECKING:
     from circus.config.schema import WatcherSettings
+    from circus.stream.handover import Remote
     from circus.stream.kept import Kept
-    from circus.stream.remote import Remote
 
 _MOST_PUMPS: Final = 4
 """Threads that carry output, where there are so many processors. One starts when it gets its first stream."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from circus.stream.base import Stream
 from circus.stream.getting import make
-from circus.stream.remote import Remote, RemoteStream
+from circus.stream.handover import Remote
+from circus.stream.remote import RemoteStream
 
 if TYPE_CHECKING:
     from circus.stream.custom import Custom

@@ -9,119 +9,25 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from circus.stream import wire
 from circus.stream.base import Source, Stream
 
 if TYPE_CHECKING:
-    import asyncio
-
     from circus.stream.custom import Custom
-    from circus.stream.troubles import Report
+    from circus.stream.handover import Channel, Remote
 
 MOST: Final = 1 << 20
 """Bytes that are held back for one stream beside those in its socket; what comes when it is full is dropped."""
 
 TOO_SLOW: Final = "the stream does not take it as fast as it comes"
 
-_RETRY: Final = 0.1
-"""Seconds until a stream is announced again when the system has no room for that."""
-
 _PER_TURN: Final = 64
-
-
-class Remote:
-    """Every line of one daemon. It belongs to the loop's thread, but for what is said otherwise."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, summon: Callable[[], None], report: Report) -> None:
-        """``summon`` has the process started if it does not run."""
-        self.loop = loop
-        self.report = report
-        self.settle: Callable[[Callable[[], None]], None] = lambda act: act()
-        """Calls a function as soon as all that was read before has been handed to the streams."""
-        self._summon = summon
-        self._lines: dict[bytes, Line] = {}
-        self._ours: socket.socket | None = None
-        self._theirs: socket.socket | None = None
-        self._unannounced: deque[Line] = deque()
-
-    def channel(self) -> int:
-        """Return the descriptor by which a process that starts now is told of its streams. Raise ``OSError``."""
-        ours, theirs = wire.pair()
-        self._hang_up()
-        self._ours, self._theirs = ours, theirs
-        self.loop.add_reader(ours, self._answer)
-        self._unannounced = deque(self._lines.values())
-        self._announce()
-        return theirs.fileno()
-
-    def connect(self, custom: Custom) -> Line:
-        """Return the line of a stream, made if there is none. Raise ``OSError`` if that cannot be had."""
-        description = custom.description
-        line = self._lines.get(description)
-        if line is None:
-            if len(description) > wire.DESCRIPTION:
-                raise OSError(errno.E2BIG, f"the options of a stream may have {wire.DESCRIPTION} bytes together")
-            line = self._lines[description] = Line(self, custom)
-            self._unannounced.append(line)
-            self._announce()
-            self._summon()
-        line.take()
-        return line
-
-    def forget(self, line: Line) -> None:
-        """Let go of a line that nobody needs any more."""
-        self._lines.pop(line.custom.description, None)
-        line.hang_up()
-
-    def close(self) -> None:
-        """Let go of everything."""
-        for line in list(self._lines.values()):
-            self.forget(line)
-        self._hang_up()
-
-    def _hang_up(self) -> None:
-        for end in (self._ours, self._theirs):
-            if end is not None:
-                self.loop.remove_reader(end)
-                self.loop.remove_writer(end)
-                end.close()
-        self._ours = self._theirs = None
-
-    def _announce(self) -> None:
-        """Tell the process of the lines that it does not have yet."""
-        if self._ours is None:
-            return  # the next process is told of all
-        self.loop.remove_writer(self._ours)
-        while self._unannounced:
-            line = self._unannounced[0]
-            if line.theirs.fileno() >= 0:
-                try:
-                    socket.send_fds(self._ours, [line.custom.description], [line.theirs.fileno()])
-                except BlockingIOError:
-                    self.loop.add_writer(self._ours, self._announce)
-                    return
-                except OSError:  # too many descriptors are on their way
-                    self.loop.call_later(_RETRY, self._announce)
-                    return
-            self._unannounced.popleft()
-
-    def _answer(self) -> None:
-        """The process is about to end: tell it by each line how far it has to go, so that nothing is left behind."""
-        assert self._ours is not None
-        with contextlib.suppress(OSError, ValueError, TypeError, LookupError):
-            pid = wire.decode(self._ours.recv(wire.MESSAGE)).header["leaving"]
-            self.settle(lambda: self._say_farewell(pid))
-
-    def _say_farewell(self, pid: int) -> None:
-        for line in self._lines.values():
-            line.send([wire.encode({"do": "leave", "pid": pid})], always=True)
 
 
 class Line:
@@ -129,6 +35,9 @@ class Line:
 
     def __init__(self, remote: Remote, custom: Custom) -> None:
         self.custom = custom
+        self.name = os.urandom(8).hex()
+        self.owner: Channel | None = None
+        """The process that reads from it."""
         self.ours, self.theirs = wire.pair()
         self._remote = remote
         self._users = self._closings = 0

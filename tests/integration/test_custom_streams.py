@@ -8,14 +8,13 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from circus.events import Event
 from circus.testing import Circusd, wait_until
 from tests.installed import Installed
+from tests.seen import open_descriptors
 
 # Writes what it is called with as it is, to a file beside it that is named by its option.
 MODULE = """
@@ -366,22 +365,17 @@ def test_descriptors_are_given_back(streams: Streams) -> None:
     streams.wait_for(b"hello")
     process = streams.circusd.process
     assert process is not None
-
-    def descriptors() -> tuple[int, int]:
-        return tuple(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in (process.pid, streams.runner()))  # type: ignore[return-value]
-
-    def stopped() -> bool:
-        streams.circusd.ok("stop", name="w")
-        return descriptors() == at_rest
-
-    streams.circusd.ok("stop", name="w")
-    wait_until(lambda: streams.calls()[-1] == "closed", "the stream is closed")
-    at_rest: Any = None
-    at_rest = descriptors()
+    runner = streams.runner()
+    before = open_descriptors(process.pid), open_descriptors(runner)
     for _ in range(5):
-        streams.circusd.ok("start", name="w")
         streams.circusd.ok("stop", name="w")
-    wait_until(stopped, f"as many descriptors as before, {at_rest}: {descriptors()}")
+        streams.circusd.ok("start", name="w")
+    streams.circusd.ok("stop", name="w")
+
+    def are_fewer() -> bool:
+        return open_descriptors(process.pid) < before[0] and open_descriptors(runner) < before[1]
+
+    wait_until(are_fewer, f"fewer descriptors than {before} are open")
 
 
 def test_it_is_no_plugin_for_people(streams: Streams) -> None:
@@ -393,3 +387,27 @@ def test_it_is_no_plugin_for_people(streams: Streams) -> None:
     )
     assert run.returncode == 1
     assert "plugin:streams is for circusd" in run.stderr
+
+
+@pytest.mark.parametrize("command", ["reload", "restart"])
+def test_a_runner_that_is_replaced_hands_over(streams: Streams, command: str) -> None:
+    text = "import time\nfor number in range(3000):\n    print(number, flush=True)\n    time.sleep(0.001)\n"
+    streams.start(streams.watcher("own.Copy", streams.program(text)))
+    for count in (100, 500):
+        streams.wait_for(b"\n%d\n" % count)
+        runner = streams.runner()
+        streams.circusd.ok(command, name="plugin:streams")
+        assert streams.runner() != runner
+    streams.wait_for(b"\n2999\n")
+    assert [int(line) for line in streams.read().splitlines()] == list(range(3000))
+    assert [call.split()[0] for call in streams.calls()] == [
+        "made",
+        "opened",
+        "closed",
+        "made",
+        "opened",
+        "closed",
+        "made",
+        "opened",
+    ]
+    streams.circusd.assert_no_defect()

@@ -81,7 +81,7 @@ class Runner:
         ours.settimeout(20)
         self._ours.append(ours)
         told = {"watcher": "web", "name": "stdout", "options": {"class": f"{self.folder}/own.py:{name}", **options}}
-        told |= {"python_path": "", "virtualenv": "", "virtualenv_py_ver": ""}
+        told |= {"python_path": "", "virtualenv": "", "virtualenv_py_ver": "", "channel": 3}
         StreamLine(told, theirs, self.maker, self.ended.set).start()
         return ours
 
@@ -247,9 +247,9 @@ def test_the_rest_of_a_line_whose_beginning_another_process_has_read_is_lost(run
 
 def test_a_farewell_counts_for_its_own_process_only(runner: Runner) -> None:
     line = runner.start("Noting")
-    line.send(act("leave", pid=1))
+    line.send(act("leave", channel=2))
     line.send(output(b"1\n"))
-    line.send(act("leave", pid=os.getpid()))
+    line.send(act("leave", channel=3))
     line.send(output(b"for the next process\n"))
     assert runner.ended.wait(20)
     assert [text for text in runner.seen() if "b'" in text] == [text for text in runner.seen() if r"b'1\n'" in text]

@@ -17,10 +17,10 @@ from circus.config.schema import WatcherSettings
 from circus.exc import CircusError, SpawnError
 from circus.stream import Source, Stream
 from circus.stream.capture import Capture
+from circus.stream.handover import Remote
 from circus.stream.kept import Kept
 from circus.stream.live import Live
 from circus.stream.making import Sinks
-from circus.stream.remote import Remote
 from tests.support import wait_until
 
 

@@ -15,7 +15,8 @@ from circus.config.schema import WatcherSettings
 from circus.stream import wire
 from circus.stream.base import Source
 from circus.stream.custom import Custom, is_custom
-from circus.stream.remote import MOST, TOO_SLOW, Remote, RemoteStream
+from circus.stream.handover import Remote
+from circus.stream.remote import MOST, TOO_SLOW, RemoteStream
 
 OUT = Source("web", 1, 100, "stdout")
 OPTIONS = {"class": "my.Stream", "level": "3"}
@@ -62,18 +63,24 @@ class Process:
     """A process that runs streams, as far as its sockets go."""
 
     def __init__(self, daemon: Daemon) -> None:
-        self.channel = socket.socket(fileno=os.dup(daemon.remote.channel()))
+        descriptor = daemon.remote.channel()
+        self.channel = socket.socket(fileno=os.dup(descriptor))
         self.lines: list[tuple[dict[str, Any], socket.socket]] = []
+        daemon.remote.launched([descriptor])
 
     def hear(self) -> list[tuple[dict[str, Any], socket.socket]]:
         """Take on the lines that it is told of."""
         self.channel.setblocking(False)
         while True:
             try:
-                description, (descriptor,), _, _ = socket.recv_fds(self.channel, wire.DESCRIPTION, 1)
+                message, (descriptor,), _, _ = socket.recv_fds(self.channel, wire.DESCRIPTION, 1)
             except BlockingIOError:
                 return self.lines
-            self.lines.append((json.loads(description), socket.socket(fileno=descriptor)))
+            header, description = wire.decode(message)
+            self.lines.append(({**header, **json.loads(description)}, socket.socket(fileno=descriptor)))
+
+    def say(self, **what: Any) -> None:
+        self.channel.send(wire.encode(what))
 
     def close(self) -> None:
         """End it."""
@@ -121,6 +128,8 @@ def test_a_process_is_told_of_each_stream_and_gets_what_was_written(daemon: Daem
     process = daemon.process()
     ((told, line),) = process.hear()
     assert told == {
+        "channel": 1,
+        "line": told["line"],
         "watcher": "web",
         "name": "stdout",
         "options": OPTIONS,
@@ -150,8 +159,11 @@ def test_the_next_process_goes_on_with_what_is_unread(daemon: Daemon) -> None:
     stream.write(OUT, b"2\n")
     process.close()
     stream.write(OUT, b"3\n")
-    ((_, line),) = daemon.process().hear()
-    assert acts(line) == [b"2\n", b"3\n"]
+    following = daemon.process()
+    assert following.hear() == []  # circusd has not seen yet that the other one has ended
+    daemon.run()
+    ((_, line),) = following.hear()
+    assert acts(line) == [b"2\n", b"3\n", "leave"]  # the last is for the one that has ended
 
 
 def test_what_finds_no_room_is_dropped_by_whole_lines_and_counted(daemon: Daemon) -> None:
@@ -237,14 +249,47 @@ def test_a_process_that_leaves_is_told_how_far_it_has_to_go(daemon: Daemon) -> N
     stream = daemon.stream()
     stream.open()
     process = daemon.process()
-    ((_, line),) = process.hear()
-    process.channel.send(wire.encode({"leaving": 77}))
+    ((told, line),) = process.hear()
+    process.say(leaving=True)
     daemon.run()
     stream.write(OUT, b"read meanwhile\n")
     (farewell,) = settled
     farewell()
     stream.write(OUT, b"for the next one\n")
-    assert [message.header.get("pid") for message in read(line)] == [None, 100, 77, 100]
+    assert acts(line) == ["open", b"read meanwhile\n", "leave", b"for the next one\n"]
+    daemon.stream(name="stderr").open()
+    process.say(left=told["line"])
+    daemon.run()
+    assert len(process.hear()) == 1
+    assert [told["name"] for told, _ in daemon.process().hear()] == ["stdout", "stderr"]
+
+
+def test_of_two_processes_the_older_one_hands_over_line_by_line(daemon: Daemon) -> None:
+    streams = [daemon.stream(name=name) for name in ("stdout", "stderr")]
+    for stream in streams:
+        stream.open()
+    older = daemon.process()
+    (out, out_line), (err, err_line) = older.hear()
+    younger = daemon.process()
+    daemon.run()
+    assert younger.hear() == []
+    assert [message.header for message in read(out_line)][1:] == [{"do": "leave", "channel": 1}]
+    older.say(left=out["line"])
+    daemon.run()
+    ((told, _),) = younger.hear()
+    assert (told["line"], told["channel"]) == (out["line"], 2)
+    older.close()
+    daemon.run()
+    assert [told["line"] for told, _ in younger.hear()] == [out["line"], err["line"]]
+    assert err_line.fileno() == -1
+
+
+def test_a_process_that_never_came_of_it_holds_nothing_up(daemon: Daemon) -> None:
+    daemon.stream().open()
+    daemon.remote.launched([daemon.remote.channel()])
+    process = daemon.process()
+    daemon.run()
+    assert len(process.hear()) == 1
 
 
 def test_options_have_a_limit(daemon: Daemon) -> None:
