@@ -20,18 +20,24 @@ _ADJUSTABLE = ("backlog", "blocking", "umask", "replace")
 class Share:
     """The sockets that each process of a watcher gets.
 
-    ``names`` stand from descriptor 3 on, in this order; LISTEN_FDS tells the process of the first ``told`` of them.
-    ``stdin`` is its descriptor 0. A name may be that of a socket which does not exist.
+    It serves the first ``serves`` of ``names``. ``named``: the settings give it the numbers of these, and LISTEN_FDS
+    tells it of none. ``stdin`` is its descriptor 0. A name may be that of a socket which does not exist.
     """
 
     names: tuple[str, ...] = ()
-    told: int = 0
+    serves: int = 0
     stdin: str | None = None
+    named: bool = False
+
+    @property
+    def told(self) -> int:
+        """How many of ``names`` LISTEN_FDS tells the process of."""
+        return 0 if self.named else self.serves
 
     @property
     def own(self) -> tuple[str, ...]:
         """The sockets that the watcher is there to serve, each once."""
-        return tuple(dict.fromkeys((*self.names[: self.told], *filter(None, (self.stdin,)))))
+        return tuple(dict.fromkeys((*self.names[: self.serves], *filter(None, (self.stdin,)))))
 
     @property
     def all(self) -> frozenset[str]:
@@ -42,8 +48,8 @@ class Share:
 def which(watcher: WatcherSettings, sockets: Iterable[SocketSettings]) -> Share:
     """Return which of ``sockets`` the processes of a watcher get.
 
-    Those that it names as ``$(circus.sockets.NAME)`` come first, and it is told of these alone, so that a server which
-    takes whatever LISTEN_FDS has serves on nothing else. With ``use_sockets`` it gets the others too, and where it
+    Those that it names as ``$(circus.sockets.NAME)`` come first, and it serves these alone; LISTEN_FDS tells it of
+    none, since gunicorn, for one, would take a socket twice. With ``use_sockets`` it gets the others too, and where it
     names none, it is told of all.
     """
     stdin = watcher.stdin_socket.lower() if watcher.stdin_socket else None
@@ -57,7 +63,7 @@ def which(watcher: WatcherSettings, sockets: Iterable[SocketSettings]) -> Share:
         # One with SO_REUSEPORT is a socket of the process's own. Nobody else would accept what the system hands to
         # it, so that whoever serves on others must not have it.
         others = sorted(name for name in by_name.keys() - named if not (first and by_name[name].so_reuseport))
-    return Share((*first, *others), len(first or others), stdin)
+    return Share((*first, *others), len(first or others), stdin, bool(first))
 
 
 def named_sockets(watcher: WatcherSettings) -> set[str]:

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from circus.config.schema import WatcherSettings
+from circus.config.variables import sockets_named
 from circus.exc import CircusError
 from circus.listeners import Listeners, Share
 from tests.sockets import answers, port_of, tcp
@@ -19,7 +20,7 @@ def watcher(cmd: str = "serve", **options: object) -> WatcherSettings:
 
 
 @pytest.mark.parametrize(
-    ("settings", "names", "told", "own"),
+    ("settings", "names", "serves", "own"),
     [
         (watcher(), (), 0, ()),
         (watcher(CMD), ("web",), 1, ("web",)),
@@ -41,11 +42,13 @@ def watcher(cmd: str = "serve", **options: object) -> WatcherSettings:
     ],
 )
 def test_which_sockets_a_watcher_gets(
-    opened, settings: WatcherSettings, names: tuple[str, ...], told: int, own: tuple[str, ...]
+    opened, settings: WatcherSettings, names: tuple[str, ...], serves: int, own: tuple[str, ...]
 ) -> None:
     listeners = opened(tcp("web"), tcp("api"), tcp("own", so_reuseport=True))
     stdin = settings.stdin_socket.lower() if settings.stdin_socket else None
-    assert listeners.share(settings) == Share(names, told, stdin)
+    named = bool(sockets_named(repr(settings)) & {"web", "api", "own"})
+    assert listeners.share(settings) == Share(names, serves, stdin, named)
+    assert listeners.share(settings).told == (0 if named else serves)
     assert listeners.share(settings).own == own
     assert listeners.share(settings).all == {*names, *own}
 
@@ -55,7 +58,7 @@ def test_shared_sockets_are_supplied_as_they_are(opened, listeners: Listeners) -
     descriptors = {name: listener.socket.fileno() for name, listener in listeners.held.items()}
     supply = listeners.supply(watcher(CMD, use_sockets=True, stdin_socket="api"))
     assert list(supply.sockets.items()) == [("web", descriptors["web"]), ("api", descriptors["api"])]
-    assert (supply.told, supply.stdin) == (1, descriptors["api"])
+    assert (supply.told, supply.stdin) == (0, descriptors["api"])
     listeners.release()
     assert answers(("127.0.0.1", port_of(listeners)))
 
