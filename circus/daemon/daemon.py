@@ -93,7 +93,7 @@ class Daemon:
         arbiter.pubsub_endpoint = self.bind(
             self.publisher, settings.pubsub_endpoint or default_pubsub_endpoint(), settings
         )
-        arbiter.stats_endpoint = settings.stats_endpoint or default_stats_endpoint()
+        self.check_stats_endpoint(settings)
         self._open_sockets()
         self.apply(settings)
         arbiter.journal.subscribe(self.publisher.publish)
@@ -151,11 +151,7 @@ class Daemon:
 
     def bind(self, way: Router | Publisher, address: str, settings: CircusSettings) -> str:
         """Claim an endpoint and listen there; return it with its real port. Raise ``CircusError`` if that fails."""
-        error, warning = endpoint.check_exposure(address, settings.auth, settings.insecure, os.geteuid())
-        if error:
-            raise CircusError(error)
-        if warning:
-            log.warning(warning)
+        self.check_exposure(address, settings)
         if address in self._leaving:
             self.unbind(way, address)
         endpoint.prepare_dir(address)
@@ -169,6 +165,19 @@ class Daemon:
         if settings.endpoint_owner and way is self.router:
             self._give(address, settings.endpoint_owner)
         return address if endpoint.ipc_path(address) else bound
+
+    def check_exposure(self, address: str, settings: CircusSettings) -> None:
+        """Raise ``CircusError`` for an endpoint that more can reach than should; warn of one that others may."""
+        error, warning = endpoint.check_exposure(address, settings.auth, settings.insecure, os.geteuid())
+        if error:
+            raise CircusError(error)
+        if warning:
+            log.warning(warning)
+
+    def check_stats_endpoint(self, settings: CircusSettings) -> None:
+        """As :meth:`check_exposure`, for the endpoint that circusd-stats binds, if it is run."""
+        if settings.statsd:
+            self.check_exposure(settings.stats_endpoint or default_stats_endpoint(), settings)
 
     def _give(self, address: str, owner: str) -> None:
         text = endpoint.give_to(address, owner)
@@ -204,6 +213,7 @@ class Daemon:
     def apply(self, settings: CircusSettings) -> None:
         """Let the options of ``[circus]`` count that can change while circusd runs."""
         self._dispatcher.debug = settings.debug
+        self.arbiter.stats_endpoint = settings.stats_endpoint or default_stats_endpoint()
         self.arbiter.check_delay = settings.check_delay
         self.arbiter.sweep()
         self.arbiter.multicast_endpoint = settings.multicast_endpoint

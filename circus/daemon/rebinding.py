@@ -32,6 +32,8 @@ class Rebinding:
         self._old, self._new = old, new
         self._bound: list[tuple[str, Router | Publisher, str, str]] = []
         refuse_unprotected(new)
+        if (new.stats_endpoint, new.statsd) != (old.stats_endpoint, old.statsd):
+            daemon.check_stats_endpoint(new)
         try:
             self._add("endpoint", daemon.router, old.endpoint, new.endpoint or default_endpoint())
             self._add(

@@ -79,6 +79,7 @@ class CircusStats(CircusPlugin):
         reply = await self.acall("dstats")
         self._daemon = {reply["info"]["pid"]: None}
         self._hits.follow((await self.acall("listsockets"))["sockets"])
+        self._on_listeners()  # who listens may have come before this was known
 
     @hookimpl
     def on_event(self, event: Event) -> None:

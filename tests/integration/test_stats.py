@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -151,4 +152,29 @@ def test_circusd_runs_it_and_a_reload_moves_and_ends_it(circusd: Circusd, listen
 
     circusd.write(SLEEPERS)
     circusd.ok("reloadconfig")
+    assert circusd.ok("list")["watchers"] == ["my sleepers"]
+
+
+def test_hits_of_sockets(circusd: Circusd, listener: Listener) -> None:
+    path = circusd.folder / "web"
+    socket_section = f"[socket:web]\npath = {path}\n"
+    circusd.start(SLEEPERS + socket_section, circus=f"stats_endpoint = ipc://{circusd.folder}/stats")
+    (entry,) = circusd.ok("listsockets")["sockets"]
+    topic = ("sockets", str(entry["fd"]))
+    listener.until(lambda seen: topic in seen, "the socket is known")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        listener.until(lambda seen: seen[topic]["reads"] == 1, "the connection is counted")
+    assert listener.seen[topic]["address"] == str(path)
+    listener.until(lambda seen: seen[topic]["reads"] == 0, "once")
+
+
+def test_an_endpoint_that_others_can_reach_is_refused(circusd: Circusd) -> None:
+    circusd.write(SLEEPERS, circus="stats_endpoint = tcp://0.0.0.0:0")
+    process = circusd.launch()
+    assert process.wait(DEADLINE) == 1
+    assert "tcp://0.0.0.0:0" in circusd.output()
+    circusd.start(SLEEPERS)
+    circusd.write(SLEEPERS, circus="stats_endpoint = tcp://0.0.0.0:0")
+    assert "tcp://0.0.0.0:0" in circusd.call("reloadconfig", waiting=True)["reason"]
     assert circusd.ok("list")["watchers"] == ["my sleepers"]
