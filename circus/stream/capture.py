@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from circus.stream.kept import Kept
 
 _MOST_PUMPS: Final = 4
-"""Threads that carry output, where there are so many processors. One starts when it gets its first stream."""
+"""Threads that carry output, where there are so many processors."""
+_LOAD: Final = 8
+"""Pipes that each of them reads before another one starts."""
 _NAMES: Final = dict(zip(STREAMS, ("stdout", "stderr"), strict=True))
 _REMEDIES: Final = {
     errno.ENOENT: "make the folder {folder}, or name another file",
@@ -207,7 +209,9 @@ class Capture:
             raise
 
     def _lease(self, settings: WatcherSettings, option: str, options: Mapping[str, str]) -> Sink:
-        pump = min(self._pumps, key=lambda pump: pump.load)
+        pump = min((pump for pump in self._pumps if pump.running), key=lambda pump: pump.load, default=self._pumps[0])
+        if pump.load >= _LOAD:
+            pump = min(self._pumps, key=lambda pump: pump.load)
         pump.start()
         custom = Custom.of(settings, _NAMES[option], options) if is_custom(options) else None
         try:

@@ -11,7 +11,7 @@ from circus.stream import lines
 if TYPE_CHECKING:
     from circus.stream.pipes import Pipe
 
-_CHUNK: Final = 1 << 20
+_CHUNK: Final = 512 << 10
 """Bytes that are read from one pipe before the next has its turn."""
 _READ_AT: Final = lines.LONGEST
 """Where that is read which comes now; the beginning of a line that came before is put right before it.
