@@ -135,7 +135,7 @@ class WatcherSettings:
     autostart: bool = option(True, type="boolean", doc="start with circusd")
     respawn: bool = option(True, type="boolean", doc="replace processes that ended")
     on_demand: bool = option(
-        False, type="boolean", doc="spawn at the first connection on one of the sockets, and not before"
+        False, type="boolean", doc="spawn when one of its own sockets is connected to; after the end of all, again"
     )
     idle_timeout: float = option(
         0.0, type=_SECONDS, doc="with on_demand: seconds without a connection until the processes stop; 0: never"

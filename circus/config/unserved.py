@@ -9,7 +9,7 @@ from circus.exc import CircusError
 
 if TYPE_CHECKING:
     from circus.config.loader import Config
-    from circus.config.schema import CircusSettings, WatcherSettings
+    from circus.config.schema import CircusSettings
 
 # Each option, and what happens instead of what it asks for. An option that gets its effect leaves this table.
 NOT_YET_SERVED: Final[dict[str, dict[str, str]]] = {
@@ -17,10 +17,6 @@ NOT_YET_SERVED: Final[dict[str, dict[str, str]]] = {
         "httpd": "circushttpd is not run",
         "debug_gc": "nothing is logged about the garbage collector",
         "fqdn_prefix": "this node has no name of its own",
-    },
-    "watcher": {
-        "on_demand": "the processes start without waiting for a connection",
-        "idle_timeout": "the processes run on without connections",
     },
 }
 
@@ -40,12 +36,6 @@ def refuse_unprotected(settings: CircusSettings) -> None:
 
 
 def _used(config: Config) -> Iterator[tuple[str, str, str]]:
-    yield from _differing("circus", "circus", config.circus)
-    for watcher in config.watchers:
-        yield from _differing("watcher", f"watcher:{watcher.name}", watcher)
-
-
-def _differing(kind: str, section: str, settings: CircusSettings | WatcherSettings) -> Iterator[tuple[str, str, str]]:
-    for option, instead in NOT_YET_SERVED[kind].items():
-        if getattr(settings, option):
-            yield section, f"{option}.class" if option.endswith("_stream") else option, instead
+    for option, instead in NOT_YET_SERVED["circus"].items():
+        if getattr(config.circus, option):
+            yield "circus", option, instead

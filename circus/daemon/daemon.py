@@ -15,6 +15,7 @@ import zmq
 from circus import commands
 from circus.commands.dispatch import Dispatcher
 from circus.config.unserved import not_yet_served, refuse_unprotected
+from circus.daemon.demand import Demand
 from circus.daemon.host import Host
 from circus.daemon.plugins import HOOK_RUNNER, PluginHost, every_watcher
 from circus.daemon.rebinding import Both, Rebinding
@@ -70,6 +71,7 @@ class Daemon:
         self.arbiter = self.plugins.arbiter = Arbiter(
             self.loop, self.host, ring_size=settings.event_ring_size, warmup_delay=settings.warmup_delay
         )
+        self._demand = Demand(self.arbiter, self.host.listeners)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.router = Router(self._context, self.loop, self.arbiter.reaper.drain)
         self.publisher = self.host.publisher = Publisher(self._context, self.loop, self.arbiter.journal)
@@ -127,6 +129,7 @@ class Daemon:
             timer.cancel()
         self.host.capture.close()
         self.host.live.close()
+        self._demand.close()
         self.arbiter.close()
         self.router.close()
         self.publisher.close()

@@ -86,7 +86,7 @@ class Host:
 
     def awaited(self, settings: WatcherSettings) -> list[str]:
         """Return the names of the sockets whose connections bring a watcher with ``on_demand`` up."""
-        return []
+        return list(self.listeners.awaited(settings))
 
     def reopen(self, watcher: str | None) -> asyncio.Future[list[str]]:
         """Have the files of a watcher's streams, or all and circusd's log, opened anew; return what failed."""

@@ -120,10 +120,12 @@ def _advance(watcher: Watcher) -> None:
     if watcher.state == states.STOPPED and before != states.STOPPED:
         goal.start_pending = False
         _stopped(watcher)
-    told, watcher.told_listening = watcher.told_listening, watcher.listening and watcher.state == states.STOPPED
-    if watcher.told_listening and not told:
-        watcher.publish("listening", sockets=watcher.context.host.awaited(watcher.settings))
-    elif told and not watcher.told_listening and watcher.state == states.STOPPED:
+    told, watcher.awaits = watcher.awaits, None
+    if watcher.listening and watcher.state == states.STOPPED:
+        watcher.awaits = watcher.context.host.awaited(watcher.settings)
+        if watcher.awaits != told:
+            watcher.publish("listening", sockets=watcher.awaits)
+    elif told is not None and watcher.state == states.STOPPED:
         _stopped(watcher)
 
 

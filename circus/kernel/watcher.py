@@ -43,8 +43,8 @@ class Watcher:
         self.gating = Gating(self)
         self.intents: list[Intent] = []
         self.state = states.STOPPED
-        self.told_listening = False
-        """The state that its events have told of, and whether they have told that it listens."""
+        self.awaits: list[str] | None = None
+        """The state that its events have told of, and at which sockets it waits then; None: at none."""
         self.failure = ""
         """Why it gave up, or why the last reload did not succeed; empty when all is well."""
         self.claimed = 0

@@ -72,6 +72,11 @@ class Listeners:
         """Return which sockets the processes of a watcher get."""
         return which(settings, [listener.settings for listener in self])
 
+    def awaited(self, settings: WatcherSettings) -> dict[str, socket.socket]:
+        """Return the sockets whose connections are a watcher's and are seen by this process, by their names."""
+        own = {name: self.held[name].socket for name in self.share(settings).own if name in self.held}
+        return {name: found for name, found in own.items() if found is not None}
+
     def supply(self, settings: WatcherSettings) -> Supply:
         """Return the descriptors of a process that is about to start; call :meth:`release` once it has them.
 
