@@ -206,6 +206,25 @@ if os.fork() == 0:
     os.close(writer)
 
 
+def test_what_was_said_before_is_written_when_all_is_settled(captured: Captured) -> None:
+    code = "sys.stdin.read(); os.write(1, b'a line\\nthe end')"
+    process = captured.run(code, captured.settings(stdout_stream="out"), stdin=subprocess.PIPE)
+    go, settled = threading.Event(), threading.Event()
+    for pump in captured.capture._pumps:
+        pump.order(go.wait)
+    process.communicate()
+    seen: list[bytes] = []
+
+    def note() -> None:
+        seen.append(captured.text("out"))
+        settled.set()
+
+    captured.capture.settle(note)
+    go.set()
+    assert settled.wait(20)
+    assert seen == [b"a line\nthe end"]
+
+
 def test_another_file_from_now_on(captured: Captured) -> None:
     before, after = captured.settings(stdout_stream="one"), captured.settings(stdout_stream="two")
     reader, writer = os.pipe()
