@@ -81,7 +81,10 @@ def as_options(settings: WatcherSettings) -> dict[str, Any]:
     }
     result["working_dir"] = settings.working_dir or _current_directory()
     for stream in STREAMS:
-        result[f"{stream}_conf"] = {key: value for key, value in getattr(settings, stream).items() if key != "class"}
+        options = dict(getattr(settings, stream))
+        if "class" in options:
+            result[f"{stream}.class"] = options.pop("class")
+        result[f"{stream}_conf"] = options
     result["hooks"] = {name: list(hook) for name, hook in settings.hooks.items()}
     result.update((f"rlimit_{name}", limit) for name, limit in settings.rlimits.items())
     result.update((key, value) for key, value in settings.extra.items() if key not in result)

@@ -97,8 +97,11 @@ def test_output_goes_to_another_file_from_a_line_on(counting: Counting) -> None:
         "stdout_stream.filename",
         "stdout_stream.time_format",
     ]
-    shown = counting.circusd.ok("get", name="w", keys=["stdout_stream_conf"])["options"]
-    assert shown["stdout_stream_conf"] == {"filename": str(third), "time_format": ""}
+    shown = counting.circusd.ok("get", name="w", keys=["stdout_stream.class", "stdout_stream_conf"])["options"]
+    assert shown == {
+        "stdout_stream.class": "FileStream",
+        "stdout_stream_conf": {"filename": str(third), "time_format": ""},
+    }
     counting.circusd.assert_no_defect()
 
 

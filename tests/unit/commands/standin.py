@@ -66,6 +66,9 @@ class StandInWatcher:
 
 
 class StandInHost:
+    async def reopen(self, watcher: str | None) -> list[str]:
+        return []
+
     def sockets(self) -> list[dict[str, Any]]:
         raise ZeroDivisionError("a defect")
 
