@@ -56,9 +56,11 @@ def wrong_bytes(folder: Path, pids: Sequence[int], count: int) -> int:
 
 
 def _writer(files: Sequence[Path]) -> int:
-    """The PID with which the log begins."""
-    with files[0].open("rb") as file:
-        text = file.read(8)
+    """The PID with which the log begins; -1 if there is none."""
+    text = b""
+    for path in files[:1]:
+        with path.open("rb") as file:
+            text = file.read(8)
     return int(text) if text.isdigit() else -1
 
 

@@ -105,6 +105,8 @@ def _await_bytes(session: Session, opened: int, total: int) -> float:
         if size != last:
             last, moved = size, now
         time.sleep(LOOK)
+    if last == 0:
+        raise Failed("nothing was captured")
     return (moved - opened) / 1e9
 
 
@@ -145,6 +147,8 @@ def _meanwhile(writers: int) -> Group:
             _latencies(client.ping, 0.2)
             gate.open()
             taken = _latencies(client.ping, 2.0 if bench.quick else 10.0)
+            if written.size(session.folder / LOGS) == 0:
+                raise Failed("nothing was captured")
         return {
             f"{name}-p50": statistics.median(taken),
             f"{name}-p99": percentile(taken, 0.99),
