@@ -51,21 +51,22 @@ def test_an_unknown_row_is_an_error_that_names_the_known_ones(tmp_path: Path) ->
 
 def test_all_that_fast_writers_write_is_found_in_the_files(tmp_path: Path) -> None:
     target = tmp_path / "figures.json"
-    done = run(tmp_path, "--only", "log-1,log-50", "--peers", "cat,floor", "--json", str(target))
+    done = run(tmp_path, "--only", "log-1,log-50", "--peers", "ours,cat,floor", "--json", str(target))
     assert done.returncode == 0, done.stderr
     figures = json.loads(target.read_text())["figures"]
     for row in ("log-1", "log-50"):
-        assert figures[f"{row}-wrong"] == {"cat": [0], "floor": [0]}
-        assert figures[f"{row}-rate"]["cat"][0] > 0
+        assert figures[f"{row}-wrong"] == {"ours": [0], "cat": [0], "floor": [0]}
+        assert all(figures[f"{row}-rate"][peer][0] > 0 for peer in ("ours", "cat", "floor"))
 
 
 def test_commands_are_timed_while_output_is_captured(tmp_path: Path) -> None:
     target = tmp_path / "figures.json"
-    done = run(tmp_path, "--only", "log-1-commands", "--peers", "cat", "--json", str(target))
+    done = run(tmp_path, "--only", "log-1-commands", "--peers", "ours,cat", "--json", str(target))
     assert done.returncode == 0, done.stderr
     figures = json.loads(target.read_text())["figures"]
-    taken = [figures[f"log-1-commands-{part}"]["cat"][0] for part in ("p50", "p99", "max")]
-    assert 0 < taken[0] <= taken[1] <= taken[2]
+    for peer in ("ours", "cat"):
+        taken = [figures[f"log-1-commands-{part}"][peer][0] for part in ("p50", "p99", "max")]
+        assert 0 < taken[0] <= taken[1] <= taken[2]
 
 
 @pytest.fixture(params=["native", "interpreted"])
