@@ -11,7 +11,7 @@ class ListSockets(Command):
     """List the sockets that circusd holds for its processes"""
 
     name = "listsockets"
-    replies = "sockets: [{fd, name, backlog, host and port or path}], ordered by fd"
+    replies = "sockets: [{fd (-1: circusd holds none), name, backlog, host and port or path}], ordered by fd"
 
     def execute(self, arbiter: Arbiter, properties: Json) -> Json:
         return {"sockets": sorted(arbiter.host.sockets(), key=lambda item: int(item["fd"]))}

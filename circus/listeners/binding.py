@@ -64,7 +64,7 @@ def _host(settings: SocketSettings) -> str | None:
     if settings.host.lower() == "localhost":
         # Not all machines have the name for IPv6 too.
         return "::1" if settings.family == "AF_INET6" else "127.0.0.1"
-    return None if settings.host in ("", "*") else settings.host
+    return None if settings.host in ("", "*") else settings.host.strip("[]")
 
 
 def make(settings: SocketSettings) -> socket.socket:

@@ -79,16 +79,20 @@ def test_a_udp_port_is_had_once(opened) -> None:
 
 
 def test_ipv4_and_ipv6_share_a_port(opened, listeners: Listeners) -> None:
-    opened(tcp("six", host="localhost", family="AF_INET6"))
+    opened(tcp("six", host="::", family="AF_INET6"))
     port = port_of(listeners, "six")
     other = Listeners()
-    other.open([tcp("all", host="0.0.0.0", port=port)])
+    other.open([tcp("four", host="0.0.0.0", port=port)])
     try:
         assert answers(("::1", port), socket.AF_INET6)
         assert answers(("127.0.0.1", port))
-        assert listeners.held["six"].describe()["host"] == "::1"
     finally:
         other.close()
+
+
+@pytest.mark.parametrize("host", ["localhost", "::1", "[::1]"])
+def test_ipv6_addresses(opened, host: str) -> None:
+    assert opened(tcp(host=host, family="AF_INET6")).held["web"].describe()["host"] == "::1"
 
 
 def test_every_address(opened) -> None:

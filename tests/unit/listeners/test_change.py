@@ -140,6 +140,9 @@ def test_the_same_port_with_so_reuseport_and_without(opened, listeners: Listener
         change.undo() if undone else change.commit()
         assert (listeners.held["web"].socket is None) == undone
     assert port_of(listeners) == port
+    if undone:
+        with listeners.held["web"].fresh() as fresh:
+            assert fresh.getsockname() == ("127.0.0.1", port)
 
 
 def test_a_section_that_is_renamed_keeps_its_socket(opened, listeners: Listeners) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from circus.listeners import Listeners
+from circus.listeners.files import SocketFile
 from tests.sockets import answers, leave_behind, refusal, unix
 
 
@@ -50,6 +51,12 @@ def test_the_mode_is_that_of_the_process_or_that_of_the_option(opened, path: Pat
     assert mode(path) == 0o750
     assert mode(Path(f"{path}2")) == 0o777
     assert mode(Path(f"{path}3")) == 0o700
+
+
+def test_a_socket_is_never_open_to_more_than_it_shall_be(opened, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SocketFile, "set_mask", lambda *arguments: None)
+    opened(unix(path, umask=0o077))
+    assert mode(path) == 0o700
 
 
 def test_making_a_socket_leaves_the_mask_of_other_threads_alone(opened, path: Path) -> None:
