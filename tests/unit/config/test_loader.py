@@ -238,7 +238,7 @@ _words = st.sampled_from(
 
 
 @given(st.lists(_words | st.text(max_size=10), max_size=25))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_any_file_loads_or_has_faults(write, lines: list[str]) -> None:
     path = write("\n".join(lines).encode("utf-8", "replace").decode())
     try:

@@ -159,6 +159,14 @@ def test_a_section_that_is_renamed_keeps_its_socket(opened, listeners: Listeners
     assert accepts(listeners, ("127.0.0.1", port), "new")
 
 
+def test_one_socket_has_one_heir(opened, listeners: Listeners) -> None:
+    opened(tcp("a"))
+    port = port_of(listeners, "a")
+    prepare(listeners, tcp("a", port=port)).commit()
+    assert refusal(listeners, tcp("x", port=port), tcp("y", port=port)).startswith("[socket:y] port: ")
+    assert list(listeners.held) == ["a"]
+
+
 def test_two_sockets_change_places(opened, listeners: Listeners) -> None:
     opened(tcp("a"), tcp("b"))
     a, b = port_of(listeners, "a"), port_of(listeners, "b")
