@@ -418,7 +418,7 @@ def test_nothing_is_left_open_after_many_times(circusd: Circusd) -> None:
     ask(circusd)
     circusd.wait_for("listening", watcher="w", count=2)
     before = open_descriptors(circusd.process.pid)
-    for count in range(20):
+    for count in range(10):
         ask(circusd)
         circusd.wait_for("listening", watcher="w", count=count + 3)
     wait_until(lambda: open_descriptors(circusd.process.pid) <= before, "as many as before")
