@@ -37,6 +37,7 @@ test: $(VENV)/.with-test $(VENV)/.contrib $(CIRCUS_PEER_VENV)/bin/circusd ## run
 	@$(IN_VENV) CIRCUS_PEER_VENV="$(abspath $(CIRCUS_PEER_VENV))" pytest -n $(JOBS) $(PYTEST_ARGS)
 
 bench: $(VENV)/.with-bench ## measure Circus beside PyPI circus 0.19 and supervisor
+	@tools/need wrk=wrk
 	@$(IN_VENV) python -m benchmarks $(BENCH_ARGS)
 
 lint: $(VENV)/.with-lint ## check the style (ruff) and the types (mypy --strict)
