@@ -83,7 +83,7 @@ def hook_fault(function: str) -> str:
 
 def check_stream(stream: str, options: Mapping[str, str], subject: Subject) -> None:
     """Report a stream whose class is not there, and options of it that are wrong, missing or unknown."""
-    for option, message in streams.faults(stream, options):
+    for option, message in (*streams.faults(stream, options), *streams.for_programs(stream, options)):
         subject.fault(option, message)
     for option, message in streams.unknown(stream, options):
         subject.warn(option, message)

@@ -10,7 +10,7 @@ from os.path import exists
 from typing import TYPE_CHECKING, NamedTuple
 
 from circus import kinds
-from circus.config.streams import STREAMS
+from circus.config.streams import STREAMS, for_programs
 from circus.config.variables import expand, process_lookup
 from circus.exc import MessageError
 from circus.hooks.declarations import StreamSpec
@@ -70,9 +70,12 @@ def require_places(watcher: WatcherSettings, changed: Iterable[str]) -> None:
     """Raise ``MessageError`` if a stream cannot go where one of the ``changed`` options says."""
     touched = {option.partition(".")[0] for option in changed}
     for stream in STREAMS:
-        for problem in place_problems(watcher, stream) if stream in touched else ():
-            if problem.is_fault:
-                raise MessageError(f"{problem.option!r}: {problem.message}")
+        if stream in touched:
+            for option, message in for_programs(stream, getattr(watcher, stream)):
+                raise MessageError(f"{option!r}: {message}")
+            for option, message, is_fault in place_problems(watcher, stream):
+                if is_fault:
+                    raise MessageError(f"{option!r}: {message}")
 
 
 def check_places(config: Config) -> Iterator[tuple[str, Problem]]:

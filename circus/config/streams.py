@@ -61,14 +61,22 @@ def faults(stream: str, options: Mapping[str, str]) -> Iterator[tuple[str, str]]
 
 def _misplaced(stream: str, name: str) -> str:
     """What is wrong with a registered class of this name for a stream; empty if nothing is."""
+    if name != JOINED or stream == "stderr_stream":
+        return ""
+    return f"{JOINED} is for stderr_stream alone, which then goes where stdout does; accepted: {_others()}"
+
+
+def for_programs(stream: str, options: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """What is wrong with a stream that did not come from a program; as :func:`faults` returns them."""
+    if options.get("class", "").replace(":", ".").rpartition(".")[2] == "QueueStream":
+        message = f"QueueStream is for programs that circusd is embedded in; accepted: {_others()}, or {ACCEPTED}"
+        yield f"{stream}.class", message
+
+
+def _others() -> str:
     from circus.hooks.registry import registry
 
-    others = ", ".join(other for other in registry().streams if other not in ("QueueStream", JOINED))
-    if name.rpartition(".")[2] == "QueueStream":
-        return f"QueueStream is for programs that circusd is embedded in; accepted: {others}, or {ACCEPTED}"
-    if name == JOINED and stream != "stderr_stream":
-        return f"{JOINED} is for stderr_stream alone, which then goes where stdout does; accepted: {others}"
-    return ""
+    return ", ".join(other for other in registry().streams if other not in ("QueueStream", JOINED))
 
 
 def unknown(stream: str, options: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -184,7 +184,12 @@ def test_commands_are_refused() -> None:
     for options, words in (
         ({"stderr_stream": {"class": "stdout"}}, "stderr cannot go where stdout does"),
         ({"stdout_stream.class": "stdout"}, "stdout is for stderr_stream alone"),
-        ({"stderr_stream": {"class": "QueueStream"}}, "QueueStream is for programs"),
     ):
         with pytest.raises(MessageError, match=words):
             WatcherSettings.from_options("w", "w", options)
+
+
+def test_a_queue_is_for_programs() -> None:
+    settings = WatcherSettings.from_options("w", "w", {"stderr_stream": {"class": "circus.stream:QueueStream"}})
+    with pytest.raises(MessageError, match=r"'stderr_stream.class': QueueStream is for programs"):
+        require_places(settings, ["stderr_stream.class"])
