@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final
+from json.encoder import encode_basestring
 
-from circus.stream.base import Failure, Loss, Source, Stream, lines_of
+from circus.stream.base import Failure, Loss, Source, Stream
 from circus.stream.console import StdoutStream
 from circus.stream.files import FileStream
-
-_ENCODER: Final = json.JSONEncoder(ensure_ascii=False)
 
 
 class JSONStream(Stream):
@@ -47,9 +45,10 @@ class JSONStream(Stream):
             "pid": source.pid,
             "stream": source.name,
         }
-        head = _ENCODER.encode(about)[:-1] + ', "line": '
-        encode = _ENCODER.encode
-        text = "".join([f"{head}{encode(line.decode('utf-8', 'replace'))}}}\n" for line in lines_of(data)])
+        head = json.dumps(about, ensure_ascii=False)[:-1] + ', "line": '
+        # All of it at once: what is broken at the end of a line ends there, as a newline is part of no character.
+        lines = bytes(data).removesuffix(b"\n").decode("utf-8", "replace").split("\n")
+        text = head + f"}}\n{head}".join(map(encode_basestring, lines)) + "}\n"
         self._target.write(source, text.encode("utf-8", "replace"))
 
     def flush(self) -> bool:
