@@ -51,15 +51,15 @@ def place_problems(watcher: WatcherSettings, stream: str) -> Iterator[Problem]:
 
 def differing_streams(watchers: Iterable[WatcherSettings]) -> Iterator[tuple[WatcherSettings, Problem]]:
     """Streams to a file to which another one writes with other options."""
-    first: dict[str, tuple[str, Mapping[str, str]]] = {}
+    first: dict[str, tuple[str, dict[str, object]]] = {}
     for watcher in watchers:
         for stream in STREAMS:
             path = _path(watcher, stream)
-            if not path:
+            if not path or (exists(path) and not os.path.isfile(path)):
                 continue
-            options = {key: value for key, value in getattr(watcher, stream).items() if key != "filename" and value}
-            place, others = first.setdefault(path, (f"[watcher:{watcher.name}] {stream}", options))
-            different = sorted(key for key in options.keys() | others.keys() if options.get(key) != others.get(key))
+            values = _values(getattr(watcher, stream))
+            place, others = first.setdefault(path, (f"[watcher:{watcher.name}] {stream}", values))
+            different = sorted(key for key in values.keys() | others.keys() if values.get(key) != others.get(key))
             if different:
                 message = f"{place} writes to {path} too, with another {', '.join(different)}"
                 message += "; accepted: the same options for both, or a file of its own for each"
@@ -91,6 +91,21 @@ def _own(options: Mapping[str, str]) -> StreamSpec | None:
     """What circusd itself has registered for the class of a stream."""
     found = registry().find_stream(options["class"]) if options.get("class") else None
     return found.spec if found is not None and normalised(found.distribution) == OWN else None
+
+
+def _values(options: Mapping[str, str]) -> dict[str, object]:
+    """The class of one of circusd's own streams and its options but the file, typed and with defaults."""
+    own = _own(options)
+    assert own is not None
+    values: dict[str, object] = {"class": own.name}
+    for option in own.options:
+        text = options.get(option.name)
+        if option.name != "filename":
+            try:
+                values[option.name] = option.read(text) if text else option.default
+            except ValueError:
+                values[option.name] = text
+    return values
 
 
 def _path(watcher: WatcherSettings, stream: str) -> str:

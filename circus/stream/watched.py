@@ -16,6 +16,8 @@ class WatchedFileStream(SwitchingFile):
 
     def is_over(self) -> bool:
         """Whether another file, or none, has the name of this one."""
+        if not self.regular:
+            return False  # a pipe or device may have no name any more
         try:
             return identity_of(os.stat(self.path)) != self.identity
         except OSError:

@@ -114,11 +114,18 @@ def test_syslog_and_journald(circusd: Circusd) -> None:
             f"stdout_stream.class = syslog\nstdout_stream.address = {circusd.folder}/log\n"
             "stdout_stream.facility = local3\n"
             f"stderr_stream.class = journald\nstderr_stream.address = {circusd.folder}/journal\n"
-            "stderr_stream.ident = app\n",
+            "stderr_stream.ident = app\n"
+            "[watcher:later]\ncmd = sleep 300\nautostart = False\nmax_retry = 1\n"
+            f"stdout_stream.class = syslog\nstdout_stream.address = {circusd.folder}/log\n",
         )
         assert re.fullmatch(rb"<158>.{15} w\[%d\]: out 1" % pid, syslog.recv(4096))
         entry = set(journald.recv(4096).splitlines())
     assert entry > {b"MESSAGE=err \xff", b"PRIORITY=3", b"SYSLOG_IDENTIFIER=app", b"CIRCUS_WATCHER=w", b"CIRCUS_WID=1"}
+    reply = circusd.call("start", name="later", waiting=True)
+    assert reply["status"] == "error"
+    assert (
+        f"streams: stdout_stream.class: {circusd.folder}/log: there is no syslog: Connection refused" in reply["reason"]
+    )
 
 
 def test_stderr_in_the_file_of_stdout_in_order(circusd: Circusd) -> None:

@@ -160,7 +160,12 @@ def test_streams_that_differ_write_to_one_file(write: Write, tmp_path: Path) -> 
     file = tmp_path / "x"
     first = f"[watcher:a]\ncmd = a\nstdout_stream.filename = {file}\nstdout_stream.max_bytes = 9\n"
     same = first.replace("watcher:a", "watcher:b").replace(str(file), f"{tmp_path}/./x")
+    same += "stdout_stream.backup_count = 0\nstdout_stream.class = circus.stream:FileStream\n"
     assert check(write(first + same)) == ([], [])
+    assert (
+        check(write((first + same.replace("= 9", "= 10")).replace(str(tmp_path), "/dev").replace("/x", "/null")))[1]
+        == []
+    )
     other = same.replace("= 9", "= 10") + "stderr_stream.class = stdout\n"
     faults, (warning,) = check(write(first + other))
     assert faults == []

@@ -103,6 +103,19 @@ def test_nothing_waits_for_a_slow_reader_and_what_is_held_back_comes_in_order(en
     assert stream.take_losses() == {}
 
 
+def test_what_is_held_back_is_tried_again_with_the_next_line(ends: Ends) -> None:
+    stream = opened(ends)
+    stream.write(OUT, LINE * 5_000)
+    received = bytearray()
+
+    def read_all() -> bool:
+        received.extend(ends.read())
+        stream.write(OUT, b"next\n")
+        return b"next" in received
+
+    wait_until(read_all)
+
+
 def test_what_is_too_much_is_dropped_in_whole_lines_and_counted(ends: Ends) -> None:
     stream = opened(ends)
     chunk = LINE * 1000

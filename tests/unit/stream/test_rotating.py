@@ -232,3 +232,17 @@ def test_a_folder_that_is_gone_is_a_failure_and_loses_nothing(log: Path) -> None
     stream.write(OUT, b"two\n")
     stream.close()
     assert (folder / "log").read_bytes() == b"two\n"
+
+
+def test_a_pipe_is_never_moved(log: Path) -> None:
+    os.mkfifo(log)
+    reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
+    stream = WatchedFileStream(str(log))
+    stream.open()
+    log.unlink()
+    stream.write(OUT, b"one\n")
+    stream.close()
+    assert os.read(reader, 100) == b"one\n"
+    assert stream.take_failures() == {}
+    assert not log.exists()
+    os.close(reader)

@@ -98,7 +98,8 @@ def test_nothing_waits_for_a_slow_service(server: Server) -> None:
     for number in range(500):
         stream.write(OUT, b"%d\n" % number)
     assert stream.flush()
-    received: list[bytes] = []
+    received = [server.socket.recv(1 << 16)]
+    stream.write(OUT, b"500\n")  # there is room now, but not for this one
 
     def all_there() -> bool:
         received.extend(server.messages())
@@ -106,7 +107,7 @@ def test_nothing_waits_for_a_slow_service(server: Server) -> None:
 
     wait_until(all_there)
     received += server.messages()
-    assert [int(message.rpartition(b" ")[2]) for message in received] == list(range(500))
+    assert [int(message.rpartition(b" ")[2]) for message in received] == list(range(501))
     assert stream.take_losses() == {}
     stream.close()
 
