@@ -15,10 +15,12 @@ class Set(Command):
     """Change options of a watcher
 
     What a process was started with (its command, environment, user …) reaches the running ones by a graceful reload.
+    Another stream gets their output from the next line on; they are replaced only if they had none.
     Either all options are changed or, if one is unknown or has a value of the wrong type, none. The configuration file
     is not changed.
 
-    On the command line: ``set NAME KEY VALUE [KEY VALUE ...]``, with ``env`` as ``A=b,C=d``.
+    On the command line: ``set NAME KEY VALUE [KEY VALUE ...]``, with ``env`` as ``A=b,C=d``, and a
+    whole stream as ``class=FileStream,filename=/var/log/web.log``.
     """
 
     name = "set"

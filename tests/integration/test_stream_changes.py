@@ -36,7 +36,7 @@ class Counting:
         self.cmd = circusd.program("counting.py", COUNTING)
         self.first = circusd.folder / "first.log"
 
-    def start(self, limit: int = 400_000, *, slowly: bool = False, **options: str) -> int:
+    def start(self, limit: int = 200_000, *, slowly: bool = False, **options: str) -> int:
         """Start it, with a file as its output by default; return its process."""
         cmd = f"{self.cmd} {limit}{' slowly' if slowly else ''}"
         options = options or {"filename": str(self.first)}
@@ -88,7 +88,7 @@ def test_output_goes_to_another_file_from_a_line_on(counting: Counting) -> None:
     counting.set(filename=str(second))
     counting.wait_for_size(second, 1_000_000)
     counting.set(filename=str(third), time_format="")
-    counting.assert_complete(400_000, counting.first, second, third)
+    counting.assert_complete(200_000, counting.first, second, third)
     assert counting.circusd.pids("w") == [pid]
     assert not [path for path in counting.open_files() if path in (str(counting.first), str(second))]
     events = counting.circusd.events.of("updated", watcher="w")
@@ -132,7 +132,7 @@ def test_what_cannot_be_opened_changes_nothing(counting: Counting) -> None:
     shown = counting.circusd.ok("options", name="w")["options"]
     assert (shown["priority"], shown["stdout_stream_conf"]) == (0, {"filename": str(counting.first)})
     assert not counting.circusd.events.of("updated")
-    counting.assert_complete(400_000, counting.first)
+    counting.assert_complete(200_000, counting.first)
     assert counting.circusd.pids("w") == [pid]
 
 
@@ -189,7 +189,7 @@ def test_a_file_that_was_moved_away_is_made_anew_and_nothing_is_lost(
         size = path.stat().st_size
         counting.wait_for_size(counting.first, 100_000)
         assert path.stat().st_size == size  # the reply came when the old one was complete
-    counting.assert_complete(400_000, *old, counting.first)
+    counting.assert_complete(200_000, *old, counting.first)
     assert counting.circusd.pids("w") == [pid]
     assert not [path for path in counting.open_files() if "first.log." in path]
 
@@ -229,7 +229,7 @@ def test_what_cannot_be_opened_anew_is_told_and_written_on(counting: Counting) -
     assert f"{folder}/first.log: No such file or directory" in reply["reason"]
     failed = counting.circusd.wait_for("log_failed", watcher="w")
     assert "No such file" in failed.data["error"]
-    counting.assert_complete(400_000, counting.circusd.folder / "moved" / "first.log")
+    counting.assert_complete(200_000, counting.circusd.folder / "moved" / "first.log")
 
 
 def test_there_is_nothing_to_do_without_streams(circusd: Circusd) -> None:

@@ -68,6 +68,8 @@ def test_a_line_becomes_a_request(line: str, word: str, properties: dict[str, An
         ("rlimit_nofile", "100", 100),
         ("rlimit_nofile", "unlimited", None),
         ("stdout_stream.filename", "x.log", "x.log"),
+        ("stdout_stream.class", "./a.py:B", f"{Path.cwd()}/a.py:B"),
+        ("stderr_stream", "class=FileStream,filename=/x=y", {"class": "FileStream", "filename": "/x=y"}),
         ("cmd", "7", "7"),
         ("something.new", "1", "1"),
     ],
