@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.serving import SERVE, port_of, under_load, visiting, wait_for_answer
-from tests.support import BIN, Circusd, wait_until
+from tests.support import BIN, DEADLINE, Circusd, wait_until
 
 APPLICATION = """
 import os
@@ -125,6 +125,18 @@ def comes_and_goes(circusd: Circusd, port: int) -> None:
         wait_for_answer(port, of=set(circusd.pids("server")))
     assert (visits.refused, visits.answered > 0) == (0, True)
     assert len(visits.broken) <= 1, visits.broken  # that of the process that was killed
+
+
+@pytest.mark.parametrize("name", ["gunicorn, by number", "gunicorn, by LISTEN_FDS", "uvicorn", "Python, by LISTEN_FDS"])
+def test_a_server_that_the_first_request_starts(circusd: Circusd, name: str) -> None:
+    port = run(circusd, f"{WATCHERS[name]}\non_demand = True\nidle_timeout = 1")
+    for count in (1, 2):
+        assert circusd.ok("explain", name="server")["detail"] == "listening"
+        with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert b" 200 " in client.recv(1000)
+        circusd.wait_for("listening", watcher="server", count=count + 1)
+    assert len(circusd.events.of("start", watcher="server")) == 2
 
 
 @pytest.mark.skipif(shutil.which("nginx", path=PATH) is None, reason="needs nginx")
