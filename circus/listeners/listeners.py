@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from circus.config.sharing import Share, which
 from circus.exc import CircusError
@@ -29,6 +29,9 @@ class Supply:
     sockets: Mapping[str, int]
     told: int
     stdin: int | None
+
+
+_NOTHING: Final = Supply({}, 0, None)
 
 
 class Listeners:
@@ -82,6 +85,8 @@ class Listeners:
 
         Raise ``CircusError`` if a socket does not exist, or cannot be made for it.
         """
+        if not self.held and not settings.stdin_socket:
+            return _NOTHING
         share = self.share(settings)
         if share.stdin is not None and share.stdin not in self.held:
             known = ", ".join(self.held) or "none, as there is no [socket:NAME]"
