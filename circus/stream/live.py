@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 TOPIC: Final = "log."
 """What the topics of output begin with; the name of the watcher follows."""
 
-INTERVAL: Final = 0.02
+INTERVAL: Final = 0.05
 """Seconds between two rounds."""
 OF_PROCESS: Final = 64 << 10
 """Bytes of one process that a round may have; what it writes beyond them until then is skipped."""
