@@ -101,7 +101,8 @@ class SyslogStream(Stream):
     def _found(self, host: str, port: int) -> None:
         try:
             family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-            self._datagrams.open(family, address)
+            if self._is_open:  # it may have been closed meanwhile
+                self._datagrams.open(family, address)
         except OSError as error:
             self._retry_at = time.monotonic() + _RETRY
             self._error = OSError(error.errno, f"the host of syslog is not found: {error.strerror}", self._address)
