@@ -285,6 +285,23 @@ def test_a_change_of_its_socket_is_followed(circusd: Circusd) -> None:
     assert circusd.ok("explain", name="stopped")["reason"] == "it was stopped"
 
 
+def test_a_change_that_is_rolled_back_is_not(circusd: Circusd) -> None:
+    circusd.start(listener() + served(circusd))
+    port = port_of(circusd)
+    broken = circusd.folder / "broken"
+    broken.write_text("no program\n")
+    broken.chmod(0o755)
+    path = circusd.folder / "socket"
+    circusd.write(f"[socket:web]\npath = {path}\n" + served(circusd) + f"[watcher:broken]\ncmd = {broken}\n")
+    assert "rolled back" in circusd.call("reloadconfig", waiting=True)["reason"]
+    assert not path.exists()
+    assert port_of(circusd) == port
+    assert is_waiting(circusd)
+    pid = ask(circusd)
+    assert circusd.pids("w") == [pid]
+    circusd.assert_no_defect()
+
+
 def test_another_socket_of_its_own_is_followed(circusd: Circusd) -> None:
     circusd.start(listener("web", "other") + served(circusd))
     circusd.write(listener("web", "other") + served(circusd, sockets="other"))
