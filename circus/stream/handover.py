@@ -132,6 +132,7 @@ class Channel:
             loop.call_later(_RETRY, self._remote.announce)
             return False
         line.owner = self
+        line.close_again()
         return True
 
     def hang_up(self) -> None:

@@ -63,6 +63,13 @@ class Line:
             number = self._closings
         self.send([wire.encode({"do": "close", "number": number})], always=True)
 
+    def close_again(self) -> None:
+        """Have it closed once more if it has no user: the process that was to do so may have ended before it could."""
+        with self._lock:
+            number = 0 if self._users else self._closings
+        if number:
+            self.send([wire.encode({"do": "close", "number": number})], always=True)
+
     def send(self, messages: Sequence[bytes], *, always: bool = False) -> bool:
         """Send all of some messages, soon if not now; return False, with none sent, if too much is held back."""
         with self._lock:

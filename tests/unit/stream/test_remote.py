@@ -243,6 +243,23 @@ def test_a_line_ends_when_its_last_stream_is_closed_and_not_before(daemon: Daemo
     assert daemon.summoned == 1
 
 
+def test_a_line_ends_although_the_process_that_was_to_close_it_was_killed(daemon: Daemon) -> None:
+    stream = daemon.stream()
+    stream.open()
+    process = daemon.process()
+    ((_, line),) = process.hear()
+    stream.close()
+    assert acts(line) == ["open", "close"]
+    process.close()
+    daemon.run()
+    following = daemon.process()
+    ((_, line),) = following.hear()
+    assert [message.header for message in read(line)] == [{"do": "close", "number": 1}]
+    line.send(wire.encode({"closed": 1}))
+    daemon.run()
+    assert line.recv(1) == b""
+
+
 def test_a_process_that_leaves_is_told_how_far_it_has_to_go(daemon: Daemon) -> None:
     settled: list[Any] = []
     daemon.remote.settle = settled.append
