@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -32,8 +33,11 @@ def address_of(circusd: Circusd, name: str) -> tuple[str, int]:
 
 def held_by(pid: int) -> set[str]:
     """The sockets that a process has open."""
-    folder = Path(f"/proc/{pid}/fd")
-    return {target for link in folder.iterdir() if (target := os.readlink(link)).startswith("socket:")}
+    found = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found.add(os.readlink(link))
+    return {target for target in found if target.startswith("socket:")}
 
 
 def refused(circusd: Circusd, text: str, *arguments: str, **options: Any) -> str:
