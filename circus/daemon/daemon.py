@@ -127,8 +127,7 @@ class Daemon:
             self._discovery.close()
         for timer in self._leaving.values():
             timer.cancel()
-        self.host.capture.close()
-        self.host.live.close()
+        self.host.close()
         self._demand.close()
         self.arbiter.close()
         self.router.close()

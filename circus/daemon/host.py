@@ -12,7 +12,6 @@ from circus.events import split_topic
 from circus.exc import CircusError, SpawnError
 from circus.launch.outfit import Outfit
 from circus.listeners import Listeners
-from circus.stream.capture import Capture
 from circus.stream.handover import Remote
 from circus.stream.kept import Kept
 from circus.stream.live import Live
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from circus.config.schema import WatcherSettings
     from circus.daemon.plugins import PluginHost
     from circus.kernel.publisher import Publisher
+    from circus.stream.capture import Capture
 
 log = logging.getLogger("circus")
 
@@ -45,9 +45,18 @@ class Host:
         self.kept = Kept(self.live)
         self.logs = self.kept.tell
         remote = plugins.remote = Remote(loop, partial(plugins.summon, STREAM_RUNNER), self._report)
-        self.capture = Capture(self.kept, self._report, remote)
         remote.settle = self._settle
+        self._capture: Capture | None = None
         self.listeners = Listeners()
+
+    @property
+    def capture(self) -> Capture:
+        """What takes in output. A daemon without streams never loads it."""
+        if self._capture is None:
+            from circus.stream.capture import Capture
+
+            self._capture = Capture(self.kept, self._report, self.plugins.remote)
+        return self._capture
 
     def outfit(self, settings: WatcherSettings, wid: int) -> Outfit:
         """Return the descriptors of a process that is about to start. Raise ``SpawnError`` if they cannot be had."""
@@ -57,8 +66,9 @@ class Host:
             raise SpawnError("sockets", str(error)) from None
         outfit = Outfit(stdin=supply.stdin, sockets=supply.sockets, told=supply.told)
         try:
-            stdout, stderr = self.capture.pipes(settings, wid, outfit.numbers)
-            outfit = replace(outfit, stdout=stdout, stderr=stderr)
+            if settings.stdout_stream or settings.stderr_stream:
+                stdout, stderr = self.capture.pipes(settings, wid, outfit.numbers)
+                outfit = replace(outfit, stdout=stdout, stderr=stderr)
             if settings.briefing:
                 stdin, inherited = self.plugins.brief(settings)
                 outfit = replace(outfit, stdin=stdin, inherited=inherited)
@@ -70,12 +80,13 @@ class Host:
     def launched(self, outfit: Outfit, pid: int) -> None:
         """Let go of circusd's side of an outfit: a process has it now, or none came of it (``pid`` 0)."""
         self.listeners.release()
-        self.capture.launched(outfit.stdout, outfit.stderr, pid)
+        if self._capture is not None:
+            self._capture.launched(outfit.stdout, outfit.stderr, pid)
         self.plugins.remote.launched(outfit.inherited)
 
     def died(self, pid: int, *, failed: bool) -> list[str]:
         """Take in what a process had written when it ended; return its last lines if it has ``failed``."""
-        return self.capture.died(pid, failed=failed)
+        return [] if self._capture is None else self._capture.died(pid, failed=failed)
 
     def restream(self, before: WatcherSettings, after: WatcherSettings) -> bool:
         """Let the output of running processes go where ``after`` says; return whether they must be replaced for that.
@@ -112,8 +123,14 @@ class Host:
 
     def follow(self, topic: str, data: dict[str, Any]) -> None:
         """Take note of an event: of a watcher that is removed, nothing is kept."""
-        if topic.endswith(".remove"):
-            self.capture.forget(split_topic(topic)[0])
+        if topic.endswith(".remove") and self._capture is not None:
+            self._capture.forget(split_topic(topic)[0])
+
+    def close(self) -> None:
+        """Write everything that processes have said, and tell nobody of output any more."""
+        if self._capture is not None:
+            self._capture.close()
+        self.live.close()
 
     def _settle(self, act: Callable[[], None]) -> None:
         """Call a function, on the loop, when what has been said so far was handed to the streams."""
