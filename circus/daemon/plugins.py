@@ -143,7 +143,9 @@ def _registered(name: str, **config: str) -> WatcherSettings:
 
     if registry().find_plugin(name) is None:
         raise CircusError(registry().missing("plugin", name, registry().plugins, "a registered name"))
-    return _briefed(make_plugin(name, {}, config, {}))
+    watcher = _briefed(make_plugin(name, {}, config, {}))
+    # The output of other plugins may be for it: it starts before them and ends after them.
+    return replace(watcher, priority=watcher.priority + 1) if name == STREAM_RUNNER else watcher
 
 
 def _runs_streams(factory: str) -> bool:

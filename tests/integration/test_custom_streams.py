@@ -178,6 +178,19 @@ def test_what_a_process_wrote_last_arrives_before_circusd_ends(streams: Streams)
     assert streams.calls()[-1] == "closed"
 
 
+def test_what_plugins_say_last_arrives_too(streams: Streams) -> None:
+    (streams.circusd.folder / "talk.py").write_text(
+        "from circus.plugins import CircusPlugin\nclass Talk(CircusPlugin):\n"
+        "    def handle_init(self): print('hello', flush=True)\n"
+        "    def handle_stop(self):\n        import time\n        time.sleep(1)\n        print('bye', flush=True)\n"
+    )
+    text = "[plugin:talk]\nuse = ./talk.py:Talk\nstdout_stream.class = ./lib/own.py:Copy\n"
+    streams.start(text, circus="debug = True")
+    streams.wait_for(b"hello")
+    assert streams.circusd.stop() == 0
+    assert streams.read() == b"hello\nbye\n"
+
+
 def test_output_at_full_speed_is_whole(streams: Streams) -> None:
     cmd = streams.circusd.program("count.py", COUNT)
     streams.start(streams.watcher("own.Copy", f"{cmd} 100000") + "respawn = False\n")
