@@ -180,6 +180,7 @@ def test_help_of_a_command() -> None:
     assert output == ctl("kill", "--help").stdout
     assert output.startswith("usage: circusctl kill NAME [PID] [--signum SIGNUM] [--graceful-timeout")
     assert "\nEnd one process of a watcher, or all of them\n" in output
+    assert "\n  -n, --lines LINES  " in ctl("help", "logs").stdout
 
 
 # Completion.
@@ -201,6 +202,10 @@ def complete(line: str, endpoint: str = "tcp://127.0.0.1:1") -> list[str]:
 def test_completion_of_commands_and_options() -> None:
     assert complete("circusctl st") == ["start", "stats", "status", "stop"]
     assert complete("circusctl start --w") == ["--waiting"]
+    assert complete("circusctl logs web -") == sorted(
+        complete("circusctl status -") + "--follow --lines --stderr -f -n".split()
+    )
+    assert complete("circusctl logs -n ") == complete("circusctl logs --lines ") == []
     assert complete("circusctl --end") == ["--endpoint"]
     assert complete("circusctl start x --match g") == ["glob"]
     assert complete("circusctl help inc") == ["incr"]
