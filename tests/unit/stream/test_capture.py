@@ -225,6 +225,25 @@ def test_what_was_said_before_is_written_when_all_is_settled(captured: Captured)
     assert seen == [b"a line\nthe end"]
 
 
+def test_what_is_in_a_pipe_when_everything_ends_is_written(captured: Captured) -> None:
+    stdout, _ = captured.capture.pipes(captured.settings(stdout_stream="out"), 1, {})
+    assert stdout is not None
+    writer = os.dup(stdout)
+    captured.capture.launched(stdout, None, 12345)
+    (pump,) = [pump for pump in captured.capture._pumps if pump.running]
+    gate = threading.Event()
+    pump.order(gate.wait)
+    wait_until(lambda: not pump._orders)
+    os.write(writer, b"whole\npart")
+    closing = threading.Thread(target=captured.capture.close)
+    closing.start()
+    wait_until(lambda: pump._orders)
+    gate.set()
+    closing.join()
+    assert captured.text("out") == b"whole\npart"
+    os.close(writer)
+
+
 def test_another_file_from_now_on(captured: Captured) -> None:
     before, after = captured.settings(stdout_stream="one"), captured.settings(stdout_stream="two")
     reader, writer = os.pipe()
