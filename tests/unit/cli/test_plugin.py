@@ -21,7 +21,7 @@ from circus.plugins.loading import PluginError
 def ran(monkeypatch) -> list[Briefing]:
     """What would have been run."""
     runs: list[Briefing] = []
-    monkeypatch.setattr(module, "_run", lambda briefing: runs.append(briefing) or 0)
+    monkeypatch.setattr(module, "run_plugin", lambda briefing: runs.append(briefing) or 0)
     monkeypatch.setattr(module.logs, "configure", lambda **options: None)
     return runs
 
@@ -89,7 +89,7 @@ def failing(monkeypatch, error: Exception, level: int, caplog) -> str:
     monkeypatch.setattr("circus.plugins.runtime.run", run)
     caplog.set_level(level, "circus")
     briefing = Briefing(name="plugin:x", factory="x:Y", endpoint="e", pubsub_endpoint="p")
-    assert module._run(briefing) == 1
+    assert module.run_plugin(briefing) == 1
     return str(caplog.text)
 
 
