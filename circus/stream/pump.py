@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("circus")
 
-_SMALL: Final = 4096
-_PAUSE: Final = 0.005
+_PAUSE: Final = 0.01
 """Seconds to wait after small reads: then a chatty program costs no turn for each of its lines."""
 _RUSH: Final = 0.05
 """Seconds without such a pause after a read that was not small."""
@@ -183,7 +182,7 @@ class Pump:
             if size == 0:
                 self._end_of(pipe)
             return
-        if size > _SMALL:
+        if size > CAPACITY // 4:  # so that no pipe fills up during a pause
             self._rush = time.monotonic() + _RUSH
         if size == CAPACITY and not pipe.enlarged and self._enlarged < _MOST_ENLARGED:
             self._enlarged += pipe.enlarge()
