@@ -106,6 +106,8 @@ class Pump:
             thread.join(2 * _FAREWELL)
             if thread.is_alive():
                 log.error("output could not be written in %.0f s: some of it is lost", 2 * _FAREWELL)
+            else:
+                os.close(self._bell)  # not before: whoever gave the last order may not have rung it yet
 
     # The thread.
 
@@ -296,4 +298,3 @@ class Pump:
             self._troubles.collect(sink.stream)
         self._troubles.report(everything=True)
         self._epoll.close()
-        os.close(self._bell)
