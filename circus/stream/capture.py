@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +15,7 @@ from circus.events import topic_name
 from circus.exc import CircusError, SpawnError
 from circus.stream.custom import Custom, is_custom
 from circus.stream.making import Sink, Sinks
+from circus.stream.opening import find_owner
 from circus.stream.pipes import Captured, Pipe
 from circus.stream.pump import Pump
 from circus.stream.troubles import Report, Troubles
@@ -203,10 +205,15 @@ class Capture:
     def _pipe(self, process: Captured, settings: WatcherSettings, option: str, options: Mapping[str, str]) -> int:
         sink = self._lease(settings, option, options)
         try:
-            return process.add(_NAMES[option], sink).writer
+            writer = process.add(_NAMES[option], sink).writer
         except OSError:
             self._release([sink])
             raise
+        if settings.uid is not None:
+            # Else a program of another user could not open /dev/stdout, as some do for their logs.
+            with contextlib.suppress(OSError, ValueError):
+                os.fchown(writer, find_owner(str(settings.uid)).uid, -1)
+        return writer
 
     def _lease(self, settings: WatcherSettings, option: str, options: Mapping[str, str]) -> Sink:
         pump = min((pump for pump in self._pumps if pump.running), key=lambda pump: pump.load, default=self._pumps[0])

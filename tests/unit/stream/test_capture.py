@@ -110,6 +110,17 @@ def test_variables_of_the_file_name(captured: Captured) -> None:
     assert (captured.folder / "Web-3-5").exists()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts programs of other users")
+def test_a_program_of_another_user_can_open_its_output(captured: Captured) -> None:
+    # Not as the user from the start, who may not be allowed to run this Python.
+    code = "import pwd; os.setuid(pwd.getpwnam('nobody').pw_uid)\n"
+    code += "os.execv('/bin/sh', ['sh', '-c', 'echo opened > /dev/stdout'])"
+    process = captured.run(code, captured.settings(stdout_stream="out", uid="nobody"))
+    assert process.wait() == 0
+    captured.capture.close()
+    assert captured.text("out") == b"opened\n"
+
+
 def test_the_beginning_of_a_line_is_not_held_back_for_long(captured: Captured) -> None:
     captured.run("os.write(1, b'line\\nPassword: '); time.sleep(100)", captured.settings(stdout_stream="out"))
     wait_until(lambda: captured.text("out") == b"line\nPassword: ")
