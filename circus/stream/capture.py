@@ -175,6 +175,8 @@ class Capture:
             pump.end()
         for pump in self._pumps:
             pump.join()
+        for pump in self._pumps:
+            pump.close()
 
     def _in_turn(self, act: Callable[[Pump], None], then: Callable[[], object]) -> None:
         """Have each pump that runs do something, one after the other, then call a function in the last one's thread."""
@@ -216,9 +218,10 @@ class Capture:
         return writer
 
     def _lease(self, settings: WatcherSettings, option: str, options: Mapping[str, str]) -> Sink:
-        pump = min((pump for pump in self._pumps if pump.running), key=lambda pump: pump.load, default=self._pumps[0])
-        if pump.load >= _LOAD:
-            pump = min(self._pumps, key=lambda pump: pump.load)
+        running = [pump for pump in self._pumps if pump.running] or self._pumps[:1]
+        pump = min(running, key=lambda pump: len(pump.pipes))
+        if len(pump.pipes) >= _LOAD:
+            pump = min(self._pumps, key=lambda pump: len(pump.pipes))
         pump.start()
         custom = Custom.of(settings, _NAMES[option], options) if is_custom(options) else None
         try:

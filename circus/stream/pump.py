@@ -51,7 +51,8 @@ class Pump:
         self._sinks = sinks
         self._troubles = troubles
         self._thread: threading.Thread | None = None
-        self._pipes: dict[int, Pipe] = {}
+        self.pipes: dict[int, Pipe] = {}
+        """Those that it reads, by their descriptors."""
         self._orders: deque[Callable[[], object]] = deque()
         self._tails: dict[Pipe, float] = {}
         self._used: set[Sink] = set()
@@ -75,7 +76,7 @@ class Pump:
 
     def add(self, pipe: Pipe) -> None:
         """Read a pipe from now on, to its end."""
-        self._pipes[pipe.descriptor] = pipe
+        self.pipes[pipe.descriptor] = pipe
         self._enlarged += pipe.enlarged
         self._epoll.register(pipe.descriptor, select.EPOLLIN)
 
@@ -83,11 +84,6 @@ class Pump:
     def running(self) -> bool:
         """Whether the thread was started, and is not to end."""
         return self._thread is not None
-
-    @property
-    def load(self) -> int:
-        """How many pipes it reads."""
-        return len(self._pipes)
 
     def order(self, task: Callable[[], object]) -> None:
         """Have the thread do something between two rounds; nothing is done where it does not run."""
@@ -101,13 +97,17 @@ class Pump:
 
     def join(self) -> None:
         """Wait for the end of the thread, but not for ever: a disk may have gone away."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            thread.join(2 * _FAREWELL)
-            if thread.is_alive():
+        if self._thread is not None:
+            self._thread.join(2 * _FAREWELL)
+            if self._thread.is_alive():
                 log.error("output could not be written in %.0f s: some of it is lost", 2 * _FAREWELL)
-            else:
-                os.close(self._bell)  # not before: whoever gave the last order may not have rung it yet
+
+    def close(self) -> None:
+        """Let go of the descriptors when no thread gives orders any more: until then the bell may ring."""
+        thread, self._thread = self._thread, None
+        if thread is not None and not thread.is_alive():
+            self._epoll.close()
+            os.close(self._bell)
 
     # The thread.
 
@@ -124,7 +124,7 @@ class Pump:
         if pipe.sink.pump is not self:
             pipe.sink.pump.order(partial(pipe.sink.pump.swap, pipe, sink))
             return
-        if self._pipes.get(pipe.descriptor) is pipe:
+        if self.pipes.get(pipe.descriptor) is pipe:
             self._leave(pipe)
             pipe.sink, sink = sink, pipe.sink
             pipe.sink.pump.order(partial(pipe.sink.pump.add, pipe))
@@ -137,10 +137,10 @@ class Pump:
 
     def catch_up(self) -> None:
         """Write what is in the pipes now; nobody's output is more than one chunk."""
-        for pipe in list(self._pipes.values()):
+        for pipe in list(self.pipes.values()):
             self.carry(pipe)
             self._take(pipe)
-            if self._pipes.get(pipe.descriptor) is pipe:  # the end of it may come right behind
+            if self.pipes.get(pipe.descriptor) is pipe:  # the end of it may come right behind
                 self._take(pipe)
 
     def reopen(self, chosen: Collection[Sink] | None) -> list[str]:
@@ -171,9 +171,9 @@ class Pump:
                 os.eventfd_read(self._bell)
                 while self._orders:
                     self._orders.popleft()()
-            elif descriptor in self._pipes:
+            elif descriptor in self.pipes:
                 busy = True
-                self._take(self._pipes[descriptor])
+                self._take(self.pipes[descriptor])
         if busy and time.monotonic() > self._rush and not self._ending:
             time.sleep(_PAUSE)
 
@@ -220,7 +220,7 @@ class Pump:
         """Read a pipe no more."""
         self._tails.pop(pipe, None)
         self._enlarged -= pipe.enlarged
-        del self._pipes[pipe.descriptor]
+        del self.pipes[pipe.descriptor]
         self._epoll.unregister(pipe.descriptor)
 
     def _tidy(self) -> float | None:
@@ -269,7 +269,7 @@ class Pump:
     def _blame(self, sink: Sink, error: Exception) -> str:
         """Note what a stream has raised when it was about no source in particular, and return it as a text."""
         self._used.add(sink)
-        for pipe in list(self._pipes.values()):
+        for pipe in list(self.pipes.values()):
             if pipe.sink is sink:
                 sink.stream.fail(pipe.source, told(error))
                 break
@@ -281,15 +281,15 @@ class Pump:
     def _finish(self) -> None:
         """Write what is in the pipes now, give streams a moment to pass on what they hold back, and close them."""
         deadline = time.monotonic() + _FAREWELL
-        for pipe in list(self._pipes.values()):
+        for pipe in list(self.pipes.values()):
             self.carry(pipe)
         while (ready := self._epoll.poll(0)) and time.monotonic() < deadline:
             for descriptor, _ in ready:
-                if descriptor in self._pipes:
-                    self._take(self._pipes[descriptor])
+                if descriptor in self.pipes:
+                    self._take(self.pipes[descriptor])
                 elif descriptor == self._bell:
                     os.eventfd_read(self._bell)
-        for pipe in list(self._pipes.values()):
+        for pipe in list(self.pipes.values()):
             self._end_of(pipe)
         while self._tidy() == _FLUSH and time.monotonic() < deadline:
             time.sleep(_FLUSH)
@@ -297,4 +297,3 @@ class Pump:
             self._guard(sink, sink.stream.close)
             self._troubles.collect(sink.stream)
         self._troubles.report(everything=True)
-        self._epoll.close()
