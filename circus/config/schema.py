@@ -258,7 +258,7 @@ class SocketSettings:
     replace: bool = option(
         False, type="boolean", doc="remove a stale socket file; one on which somebody listens stays, and is an error"
     )
-    backlog: int = option(2048, type="integer(min=0)", doc="connections that wait to be accepted")
+    backlog: int = option(2048, type="integer(min=0, max=2147483647)", doc="connections that wait to be accepted")
     so_reuseport: bool = option(
         False,
         type="boolean",

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 PATH_LIMIT: Final = 107
 """Longest path of a Unix socket, in bytes: ``sun_path`` of unix(7) holds one more, for the end."""
 
+_MOST: Final = 2**31 - 1
+"""Greatest number that the system calls take."""
+
 _BINDING: Final = ("host", "port", "family", "type", "proto", "interface", "path", "umask", "replace", "backlog")
 """Options of a socket that circusd binds itself."""
 
@@ -58,12 +61,14 @@ def protocol(value: str | None) -> int:
 
     Raise ``ValueError`` with what is accepted.
     """
-    if not value or value.isdigit():
-        return int(value or 0)
+    if not value:
+        return 0
     number: int | None = getattr(socket, f"IPPROTO_{value.upper()}", None)
-    if number is None:
+    if value.isdecimal():
+        number = int(value)
+    if number is None or number > _MOST:
         raise ValueError(f"{value!r} is no protocol; accepted: a number, or a name such as tcp, udp, icmp or mptcp")
-    return int(number)
+    return number
 
 
 def too_long(path: str) -> str:
