@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from circus import kinds
 from circus.config.change import conflicts
@@ -133,17 +134,31 @@ def _check_helpers(config: Config, document: Document, report: Report) -> None:
             report.fault(document.place(section), section, "", message)
 
 
+_PORTS: Final = {"SOCK_STREAM": "port", "SOCK_DGRAM": "UDP port"}
+"""What the ports of a type of socket are called."""
+
+
 class _Address(NamedTuple):
     place: Place
     section: str
     option: str
     family: str
+    """Empty for IPv4 and IPv6 at once."""
     host: str
     port: str
+    shared: bool = False
+    """Whether others that are ``shared`` too can have the same address."""
 
     def meets(self, other: _Address) -> bool:
         same_host = self.host == other.host or "*" in (self.host, other.host)
-        return same_host and (self.family, self.port) == (other.family, other.port)
+        same_family = self.family == other.family or "" in (self.family, other.family)
+        return same_host and same_family and self.port == other.port and not (self.shared and other.shared)
+
+    def remedy(self, other: _Address) -> str:
+        """What else helps against another one that it meets."""
+        if self.family == other.family:
+            return ""
+        return f", or ipv6_only = True in [{(other if self.family else self).section}]"
 
 
 def _check_addresses(config: Config, document: Document, report: Report) -> None:
@@ -156,7 +171,7 @@ def _check_addresses(config: Config, document: Document, report: Report) -> None
         first = next((other for other in others if other.meets(address)), None)
         if first:
             message = f"{address.port} is taken by {first.option} of [{first.section}]"
-            message += "; accepted: an address of its own for each"
+            message += f"; accepted: an address of its own for each{address.remedy(first)}"
             report.fault(address.place, address.section, address.option, message)
         others.append(address)
 
@@ -189,11 +204,14 @@ def _socket_addresses(config: Config, document: Document) -> Iterator[_Address]:
                 f"what systemd passes as {socket.systemd}",
             )
         elif socket.path:
-            yield _Address(document.place(section, "path"), section, "path", "AF_UNIX", "", socket.path)
-        # The same port is free again on another interface, or shared on purpose.
-        elif socket.port and socket.type == "SOCK_STREAM" and not (socket.so_reuseport or socket.interface):
-            place = document.place(section, "port")
-            yield _Address(place, section, "port", socket.family, _host(socket.host), f"port {socket.port}")
+            path = os.path.abspath(socket.path)
+            yield _Address(document.place(section, "path"), section, "path", "AF_UNIX", "", path)
+        # The same port is free again on another interface.
+        elif socket.port and socket.type in _PORTS and not socket.interface:
+            place, host = document.place(section, "port"), _host(socket.host)
+            family = "" if socket.family == "AF_INET6" and host == "*" and not socket.ipv6_only else socket.family
+            port = f"{_PORTS[socket.type]} {socket.port}"
+            yield _Address(place, section, "port", family, host, port, socket.so_reuseport)
 
 
 def _family(host: str) -> str:

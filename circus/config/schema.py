@@ -252,6 +252,9 @@ class SocketSettings:
         "SOCK_STREAM", type="keyword(SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_RDM, SOCK_SEQPACKET)", doc="socket type"
     )
     proto: str | None = option(None, type="optional", doc="protocol, by name or number; that of the type by default")
+    ipv6_only: bool = option(
+        False, type="boolean", doc="with host = ::, take no IPv4 connections, so that another socket can have them"
+    )
     interface: str | None = option(None, type="optional", doc="network interface to bind to (SO_BINDTODEVICE)")
     path: str | None = option(None, type="optional", doc="file of a Unix socket")
     umask: int | None = option(None, type="octal", doc="mask of the file's mode, in octal; circusd's by default")

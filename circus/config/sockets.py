@@ -19,7 +19,19 @@ PATH_LIMIT: Final = 107
 _MOST: Final = 2**31 - 1
 """Greatest number that the system calls take."""
 
-_BINDING: Final = ("host", "port", "family", "type", "proto", "interface", "path", "umask", "replace", "backlog")
+_BINDING: Final = (
+    "host",
+    "port",
+    "family",
+    "type",
+    "proto",
+    "ipv6_only",
+    "interface",
+    "path",
+    "umask",
+    "replace",
+    "backlog",
+)
 """Options of a socket that circusd binds itself."""
 
 

@@ -52,20 +52,28 @@ def _tcp_silences(listening: socket.socket) -> Iterator[float]:
     address = _as_shown(socket.inet_pton(listening.family, host.partition("%")[0]))
     anywhere = not int(address, 16)
     at_port = b":%04X " % port
-    with open("/proc/net/tcp6" if is_ipv6 else "/proc/net/tcp", "rb") as table:
-        for line in table:
-            if at_port not in line:
-                continue
-            _, local, remote, state, _, timer, _, _, _, inode, *_ = line.split()
-            here, there = _is_at(local, address, port, anywhere), _is_at(remote, address, port, anywhere)
-            if state == _TIME_WAIT:
-                # The far side of a connection within this machine tells as well, where that has ended it.
-                within = there and (not anywhere or local.partition(b":")[0] == remote.partition(b":")[0])
-                if here or within:
-                    left = int(timer.partition(b":")[2], 16) / os.sysconf("SC_CLK_TCK")
-                    yield max(0.0, _TIME_WAIT_LENGTH - left)
-            elif here and state != _LISTENS and (state in _OPEN or inode != b"0"):
-                yield 0.0
+    tables = ["/proc/net/tcp6" if is_ipv6 else "/proc/net/tcp"]
+    if is_ipv6 and anywhere and not listening.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY):
+        tables.append("/proc/net/tcp")  # of clients on this machine that speak IPv4
+    for line in _lines(tables):
+        if at_port not in line:
+            continue
+        _, local, remote, state, _, timer, _, _, _, inode, *_ = line.split()
+        here, there = _is_at(local, address, port, anywhere), _is_at(remote, address, port, anywhere)
+        if state == _TIME_WAIT:
+            # The far side of a connection within this machine tells as well, where that has ended it.
+            within = there and (not anywhere or local.partition(b":")[0] == remote.partition(b":")[0])
+            if here or within:
+                left = int(timer.partition(b":")[2], 16) / os.sysconf("SC_CLK_TCK")
+                yield max(0.0, _TIME_WAIT_LENGTH - left)
+        elif here and state != _LISTENS and (state in _OPEN or inode != b"0"):
+            yield 0.0
+
+
+def _lines(paths: Iterable[str]) -> Iterator[bytes]:
+    for path in paths:
+        with open(path, "rb") as table:
+            yield from table
 
 
 def _is_at(end: bytes, address: bytes, port: int, anywhere: bool) -> bool:

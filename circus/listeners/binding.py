@@ -104,8 +104,8 @@ def bind_address(settings: SocketSettings, address: Address, *, shared: bool, re
             # With datagrams this would not be about connections of yesterday: two programs could take one port.
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if settings.family == "AF_INET6":
-            # So that an IPv4 socket can have the same port.
-            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            # Said in either case: what it is otherwise depends on the machine (net.ipv6.bindv6only).
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, settings.ipv6_only)
         set_shared(made, shared)
         if settings.interface:
             _bind_to_interface(settings, made, settings.interface)

@@ -22,6 +22,8 @@ def faults_of(path: str, strict: bool = False) -> list[Fault]:
 WATCHER = "[watcher:web]\ncmd = web\n"
 ON_DEMAND = "[watcher:w]\ncmd = serve $(circus.sockets.web)\non_demand = yes\n[socket:web]\n"
 SOCKET = "[socket:web]\nport = 8080\n"
+UDP = "[socket:a]\nport = 9\ntype = SOCK_DGRAM\n"
+IPV6 = "[socket:a]\nhost = ::\nport = 9\nfamily = AF_INET6\n"
 
 
 @pytest.mark.parametrize(
@@ -63,8 +65,13 @@ SOCKET = "[socket:web]\nport = 8080\n"
         ("[socket:web]\nport = 70000", 2, "port", ["65535"]),
         ("[socket:web]\numask = 8", 2, "umask", ["octal"]),
         (SOCKET + "[socket:b]\nhost = 0.0.0.0\nport = 8080", 5, "port", ["8080", "[socket:web]"]),
+        (SOCKET + "[socket:b]\nport = 8080\nso_reuseport = yes", 4, "port", ["8080", "[socket:web]"]),
+        (UDP + "[socket:b]\nport = 9\ntype = SOCK_DGRAM\nhost = 0.0.0.0", 5, "port", ["UDP port 9", "[socket:a]"]),
+        (IPV6 + "[socket:b]\nport = 9", 6, "port", ["[socket:a]", "or ipv6_only = True in [socket:a]"]),
+        ("[socket:b]\nport = 9\n" + IPV6, 5, "port", ["[socket:b]", "or ipv6_only = True in [socket:a]"]),
         (SOCKET + "[circus]\nhttpd = yes", 3, "httpd_port", ["8080", "port of [socket:web]"]),
         ("[socket:a]\npath = /x\n[socket:b]\npath = /x", 4, "path", ["/x", "[socket:a]"]),
+        ("[socket:a]\npath = /x\n[socket:b]\npath = /./x", 4, "path", ["/x", "[socket:a]"]),
         ("[socket:a]\npath = /x\nso_reuseport = yes", 3, "so_reuseport", ["Unix"]),
         ("[socket:a]\npath = /nosuch/x", 2, "path", ["the folder /nosuch does not exist"]),
         ("[socket:a]\npath = /etc/passwd/x", 2, "path", ["the folder /etc/passwd is no folder"]),
@@ -147,6 +154,7 @@ def test_warning_that_strict_makes_a_fault(write, text: str, line: int, option: 
         "[watcher:w]\n[socket:s]",
         SOCKET + "so_reuseport = yes\n[socket:b]\nport = 8080\nso_reuseport = yes",
         SOCKET + "[socket:b]\nport = 8080\nhost = 10.0.0.1\n[socket:c]\nport = 8080\ntype = SOCK_DGRAM",
+        IPV6 + "ipv6_only = yes\n[socket:b]\nhost = 0.0.0.0\nport = 9",
         "[circus]\nendpoint = tcp://127.0.0.1:0\npubsub_endpoint = tcp://127.0.0.1:0",
         "[circus]\nendpoint = tcp://*:5555\nmulticast_endpoint =\nloglevel = Debug\ncheck_delay = -1",
         "",

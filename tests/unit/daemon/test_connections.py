@@ -20,6 +20,7 @@ KINDS = {
     "anywhere": (socket.AF_INET, socket.SOCK_STREAM, "0.0.0.0"),
     "ipv6": (socket.AF_INET6, socket.SOCK_STREAM, "::1"),
     "ipv6 anywhere": (socket.AF_INET6, socket.SOCK_STREAM, "::"),
+    "both": (socket.AF_INET6, socket.SOCK_STREAM, "::"),
     "stream": (socket.AF_UNIX, socket.SOCK_STREAM, ""),
     "seqpacket": (socket.AF_UNIX, socket.SOCK_SEQPACKET, ""),
     "abstract": (socket.AF_UNIX, socket.SOCK_STREAM, ""),
@@ -33,14 +34,20 @@ def listening(kind: str, folder: Path) -> Iterator[socket.socket]:
     family, type, host = KINDS[kind]
     address = {"abstract": f"\0{folder}", "stream": f"{folder}/socket", "seqpacket": f"{folder}/socket"}.get(kind)
     with socket.socket(family, type) as made:
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, kind != "both")
         made.bind(address or (host, 0))
         made.listen()
         yield made
 
 
 def connect(to: socket.socket) -> socket.socket:
-    made = socket.socket(to.family, to.type)
     address = to.getsockname()
+    if to.family == socket.AF_INET6 and not to.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY):
+        made = socket.socket(socket.AF_INET, to.type)
+        made.connect(("127.0.0.1", address[1]))
+        return made
+    made = socket.socket(to.family, to.type)
     if to.family != socket.AF_UNIX:
         address = ({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address[0], address[0]), address[1])
     made.connect(address)

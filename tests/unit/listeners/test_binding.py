@@ -78,8 +78,14 @@ def test_a_udp_port_is_had_once(opened) -> None:
     assert f"127.0.0.1 port {port} is in use by circusd itself" in refusal(other, tcp(type="SOCK_DGRAM", port=port))
 
 
+@pytest.mark.parametrize("host", ["::", "*", "::ffff:127.0.0.1"])
+def test_ipv4_reaches_a_socket_of_ipv6(opened, listeners: Listeners, host: str) -> None:
+    opened(tcp(host=host, family="AF_INET6"))
+    assert answers(("127.0.0.1", port_of(listeners)))
+
+
 def test_ipv4_and_ipv6_share_a_port(opened, listeners: Listeners) -> None:
-    opened(tcp("six", host="::", family="AF_INET6"))
+    opened(tcp("six", host="::", family="AF_INET6", ipv6_only=True))
     port = port_of(listeners, "six")
     other = Listeners()
     other.open([tcp("four", host="0.0.0.0", port=port)])
