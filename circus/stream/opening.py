@@ -51,9 +51,24 @@ def open_append(path: str, owner: Owner, mode: int | None = None) -> int:
     belong to root or to circusd's user.
     """
     try:
-        descriptor = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else mode)
+        return _create(path, owner, mode)
     except FileExistsError:
-        return _open_existing(path)
+        pass
+    try:
+        return os.open(path, _FLAGS | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno != errno.ELOOP or not os.path.islink(path):
+            raise
+    if not _is_ours(path):
+        raise PermissionError(errno.EPERM, "a link that somebody else may have planted is not followed", path)
+    try:
+        return os.open(path, _FLAGS)
+    except FileNotFoundError:
+        return _create(os.path.realpath(path), owner, mode)
+
+
+def _create(path: str, owner: Owner, mode: int | None) -> int:
+    descriptor = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else mode)
     try:
         if mode is not None:
             os.fchmod(descriptor, mode)
@@ -64,17 +79,6 @@ def open_append(path: str, owner: Owner, mode: int | None = None) -> int:
         os.unlink(path)
         raise
     return descriptor
-
-
-def _open_existing(path: str) -> int:
-    try:
-        return os.open(path, _FLAGS | os.O_NOFOLLOW)
-    except OSError as error:
-        if error.errno != errno.ELOOP or not os.path.islink(path):
-            raise
-    if not _is_ours(path):
-        raise PermissionError(errno.EPERM, "a link that somebody else may have planted is not followed", path)
-    return os.open(path, _FLAGS | os.O_CREAT, 0o666)
 
 
 def _is_ours(link: str) -> bool:

@@ -73,10 +73,14 @@ class TimedRotatingFileStream(SwitchingFile):
             except FileNotFoundError:
                 pass  # something else has moved it away
             self.reopen()
-            self._remove_oldest()
         except OSError as error:
             self._end = now + _RETRY
             self.fail(source, f"no new file can be begun in place of {self.path}: {error}")
+            return
+        try:
+            self._remove_oldest(source)
+        except OSError as error:
+            self.fail(source, f"old files of {self.path} cannot be found: {error}")
 
     def _old_name(self) -> str:
         """The name for the file that has ended; an hour that comes twice, as clocks are set back, has two of them."""
@@ -87,7 +91,7 @@ class TimedRotatingFileStream(SwitchingFile):
             candidate = f"{name}.{number}"
         return candidate
 
-    def _remove_oldest(self) -> None:
+    def _remove_oldest(self, source: Source) -> None:
         if not self.backup_count:
             return
         folder, base = os.path.split(self.path)
@@ -98,4 +102,7 @@ class TimedRotatingFileStream(SwitchingFile):
             if match
         ]
         for _, _, name in sorted(found)[: -self.backup_count]:
-            os.unlink(os.path.join(folder, name))
+            try:
+                os.unlink(os.path.join(folder, name))
+            except OSError as error:
+                self.fail(source, f"an old file cannot be removed: {error}")

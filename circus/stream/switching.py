@@ -38,16 +38,15 @@ class SwitchingFile(LogFile):
         """Append bytes; a line that is begun still goes where its beginning is."""
         rest = memoryview(data)
         if self.is_over():
-            if self.in_line:
+            # A beginning whose end was lost is waited for no more: the old file may be what fills the disk.
+            if self.in_line and not self._broken:
                 end = lines.first_end(rest) or len(rest)
-                if not self.append(source, rest[:end]):
-                    return self.lose(source, rest[end:], f"{self.filename} cannot be written to")
+                self.append(source, rest[:end])
                 rest = rest[end:]
             if rest:
                 self.switch(source)
         if rest:
             self.append(source, rest)
-        return None
 
 
 def identity_of(status: os.stat_result) -> tuple[int, int]:

@@ -66,6 +66,15 @@ def test_a_link_of_our_own_is_followed(tmp_path: Path) -> None:
     assert (tmp_path / "log").exists()
 
 
+def test_a_file_to_which_a_link_leads_is_created_with_the_mode_too(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("log")
+    os.close(open_append(str(tmp_path / "link"), Owner(), 0o600))
+    assert stat.S_IMODE((tmp_path / "log").stat().st_mode) == 0o600
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OSError, match="Too many levels"):
+        open_append(str(tmp_path / "loop"), Owner())
+
+
 @needs_root
 def test_a_link_that_somebody_else_has_planted_is_not_followed(tmp_path: Path) -> None:
     shared = tmp_path / "shared"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from datetime import UTC, datetime
@@ -103,6 +104,19 @@ def test_only_as_many_old_files_are_kept_and_no_other_is_touched(log: Path, cloc
         stream.write(OUT, b"%d\n" % hours)
     stream.close()
     assert set(contents(log)) == {"log", "log.2026112011", "log.2026112012", *strange}
+
+
+def test_an_old_file_that_cannot_be_removed_is_told_and_keeps_no_other(log: Path, clock: Clock) -> None:
+    (log.parent / "log.2001010100").mkdir()
+    stream = opened(log, rotate_when="H", backup_count="1")
+    for hours in range(4):
+        clock.now = START + hours * HOUR
+        stream.write(OUT, b"%d\n" % hours)
+        clock.now += 100
+        stream.write(OUT, b"later\n")
+    stream.close()
+    assert stream.take_failures()[OUT].error.startswith("an old file cannot be removed: ")
+    assert {path.name for path in log.parent.iterdir()} == {"log", "log.2026112012", "log.2001010100"}
 
 
 def test_a_name_that_is_taken_is_not_overwritten(log: Path, clock: Clock) -> None:
@@ -217,6 +231,29 @@ def test_a_moved_file_gets_the_end_of_its_line(log: Path) -> None:
     stream.write(OUT, b" and ended\nnew\n")
     stream.close()
     assert contents(log) == {"log": b"new\n", "moved": b"begun and ended\n"}
+
+
+@pytest.mark.parametrize("first", [b"gun\n", b""])
+def test_a_file_that_has_filled_the_disk_is_left_for_a_new_one(
+    log: Path, monkeypatch: pytest.MonkeyPatch, first: bytes
+) -> None:
+    stream = WatchedFileStream(str(log))
+    stream.open()
+    stream.write(OUT, b"be")
+    write, full = os.write, log.stat().st_ino
+
+    def write_unless_full(descriptor: int, data: bytes | memoryview) -> int:
+        if os.fstat(descriptor).st_ino == full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", write_unless_full)
+    stream.write(OUT, first)
+    log.unlink()
+    stream.write(OUT, b"new\n" if first else b"gun\nnew\n")
+    stream.close()
+    assert contents(log) == {"log": b"new\n"}
+    assert stream.take_losses()[OUT].bytes == len(b"gun\n")
 
 
 def test_a_folder_that_is_gone_is_a_failure_and_loses_nothing(log: Path) -> None:
