@@ -15,15 +15,12 @@ from circus.hooks.running import RUNNING, Run, log_failure
 from circus.plugins.loading import one_line
 from circus.plugins.making_streams import Made, Maker
 from circus.stream import wire
-from circus.stream.base import Source, Stream
+from circus.stream.base import Source, Stream, seconds
 
 Json = dict[str, Any]
 
 INTERVAL: Final = 1.0
 """Least seconds between two reports of failures, and between two attempts to make a stream."""
-
-FLUSH: Final = 0.01
-"""Seconds after which a stream that holds something back is asked again to pass it on."""
 
 HEADLESS: Final = "the process that had read the beginning of the line was killed"
 
@@ -86,7 +83,7 @@ class StreamLine(threading.Thread):
         self._made: Made | None = None
         self._tried = float("-inf")
         self._problem = ""
-        self._holding = False
+        self._flush_at: float | None = None
         self._parts: list[bytes] = []
         self._poll = select.poll()
         self._poll.register(line, select.POLLIN)
@@ -106,7 +103,7 @@ class StreamLine(threading.Thread):
     def _next(self) -> wire.Message | None:
         """Return the next message, None at the end; meanwhile do what is due."""
         while True:
-            if self._holding:
+            if self._flush_at is not None and self._flush_at <= time.monotonic():
                 self._flush()
             self._report.send()
             if self._poll.poll(self._patience()):
@@ -116,10 +113,8 @@ class StreamLine(threading.Thread):
 
     def _patience(self) -> float | None:
         """Milliseconds until something is due; None if nothing is."""
-        due = self._report.due
-        if self._holding:
-            return FLUSH * 1000
-        return None if due is None else max(0.0, due - time.monotonic()) * 1000 + 1
+        times = [due for due in (self._report.due, self._flush_at) if due is not None]
+        return max(0.0, min(times) - time.monotonic()) * 1000 + 1 if times else None
 
     def _obey(self, header: Json, data: bytes) -> bool:
         """Do what a message says; return whether it was the last one."""
@@ -169,9 +164,11 @@ class StreamLine(threading.Thread):
     def _flush(self) -> None:
         """What streams of Circus's own kind need after each call."""
         stream = self._made.stream if self._made is not None else None
-        self._holding = False
+        self._flush_at = None
         if isinstance(stream, Stream):
-            self._holding, _ = self._attempt(stream.flush)
+            wait, _ = self._attempt(lambda: seconds(stream.flush()))
+            if wait:
+                self._flush_at = time.monotonic() + wait
             for source, loss in stream.take_losses().items():
                 self._report.lose(source, loss.bytes, loss.lines, loss.reason)
 
@@ -194,7 +191,7 @@ class StreamLine(threading.Thread):
     def _close(self) -> None:
         if self._made is None:
             return
-        made, self._made, self._holding = self._made, None, False
+        made, self._made, self._flush_at = self._made, None, None
         self._tried = float("-inf")
         if callable(close := getattr(made.stream, "close", None)):
             self._attempt(close)

@@ -10,6 +10,12 @@ HELD_BACK: Final = 1 << 20
 """Bytes that a stream keeps for a reader that is slow or gone for a while; what comes then is dropped."""
 
 
+PROMPTLY: Final = 0.01
+"""Seconds until a stream that holds something back is asked to pass it on."""
+SLOWLY: Final = 1.0
+"""The same where its reader has taken nothing for long."""
+
+
 class Source(NamedTuple):
     """Whose output it is: one pipe of one process."""
 
@@ -68,8 +74,11 @@ class Stream:
         """
         raise NotImplementedError
 
-    def flush(self) -> bool:
-        """Pass on what is held back, and return whether anything still is: then this is called again 10 ms later."""
+    def flush(self) -> bool | float:
+        """Pass on what is held back. Return the seconds until this is to be called again if anything still is, else 0.
+
+        True is 10 ms. It is called again at each :meth:`write`, too.
+        """
         return False
 
     def reopen(self) -> None:
@@ -103,6 +112,28 @@ class Stream:
         """Write ``{"pid", "name", "data"}``: how programs that were made for Circus 0.19 call a stream."""
         self.open()
         self.write(Source("", 0, int(data["pid"]), str(data["name"])), bytes(data["data"]))
+
+
+class Patience:
+    """How long to wait until a reader is tried again: twice as long each time that it takes nothing, up to a second."""
+
+    def __init__(self) -> None:
+        self._wait = 0.0
+
+    def after(self, taken: int, left: int) -> float:
+        """Return the seconds to wait after a try of which so much was taken and left; 0 if nothing is left."""
+        if not left:
+            self._wait = 0.0
+        elif taken or not self._wait:
+            self._wait = PROMPTLY
+        else:
+            self._wait = min(2 * self._wait, SLOWLY)
+        return self._wait
+
+
+def seconds(said: bool | float) -> float:
+    """Return for what a :meth:`Stream.flush` has said how long to wait until the next one; 0: there is none."""
+    return PROMPTLY if said is True else float(said)
 
 
 def lines_of(data: bytes | memoryview) -> list[bytes]:

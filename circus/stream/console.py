@@ -12,7 +12,7 @@ import threading
 from functools import cache
 from typing import Final
 
-from circus.stream.base import HELD_BACK, Source, Stream, timestamp
+from circus.stream.base import HELD_BACK, Patience, Source, Stream, timestamp
 from circus.stream.registration import COLORS
 
 _RESET: Final = b"\x1b[0m\n"
@@ -31,6 +31,7 @@ class Console:
         self._descriptor = descriptor
         self._lock = threading.Lock()
         self._held = bytearray()
+        self._patience = Patience()
         self._unfinished: Source | None = None
         self._opened: tuple[int, int, int] | None = None
         self._own: int | None = None
@@ -68,25 +69,29 @@ class Console:
             self._held += data[sent:kept]
             return data[kept:]
 
-    def flush(self) -> bool:
-        """Write what is held back, as far as its reader takes it, and return whether anything is left."""
+    def flush(self) -> float:
+        """Write what is held back, as far as its reader takes it.
+
+        Return the seconds until that is to be tried again; 0 if all is written.
+        """
         with self._lock:
             try:
-                self._push()
+                sent = self._push()
             except OSError:
-                return False  # the next write fails too, and says so
-            return bool(self._held)
+                return 0.0  # the next write fails too, and says so
+            return self._patience.after(sent, len(self._held))
 
-    def _push(self) -> None:
-        """Write what is held back. If nobody can read it any more, it is lost."""
+    def _push(self) -> int:
+        """Write what is held back, and return how many bytes are taken. If nobody can read it any more, it is lost."""
         if not self._held:
-            return
+            return 0
         try:
             sent = self._send(memoryview(self._held))
         except OSError:
             self._held = bytearray()
             raise
         del self._held[:sent]
+        return sent
 
     def _prepare(self, status: os.stat_result) -> None:
         if stat.S_ISSOCK(status.st_mode):
@@ -174,7 +179,7 @@ class StdoutStream(Stream):
         if dropped:
             self.lose(source, dropped, _SLOW)
 
-    def flush(self) -> bool:
+    def flush(self) -> float:
         """Write what is held back."""
         return self._console.flush()
 

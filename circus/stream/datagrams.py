@@ -8,9 +8,9 @@ import fcntl
 import os
 import socket
 from collections import deque
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from circus.stream.base import HELD_BACK
+from circus.stream.base import HELD_BACK, Patience, Source, Stream
 
 _LATER: Final = frozenset(
     {
@@ -34,6 +34,14 @@ def require_listener(path: str, service: str) -> None:
             raise OSError(error.errno, f"there is no {service}: {error.strerror}", path) from None
 
 
+class _Held(NamedTuple):
+    """A datagram that waits, whose it is, and where in it stands what was written."""
+
+    datagram: bytes
+    source: Source
+    line: slice
+
+
 class Datagrams:
     """Sends datagrams in order to one address, which may be told later. What is not taken at once is held back."""
 
@@ -42,40 +50,60 @@ class Datagrams:
         self._by_file = by_file
         self._socket: socket.socket | None = None
         self._address: Any = None
-        self._held: deque[bytes] = deque()
+        self._held: deque[_Held] = deque()
         self._bytes = 0
+        self._patience = Patience()
         self.reason = "the log service is slow"
         """Why the last one was not taken at once."""
 
     def open(self, family: socket.AddressFamily, address: Any) -> None:
         """Say where they go. The address is looked up for each of them, so that a service may be restarted."""
         new = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        self.close()
+        self._hang_up()
         self._address = address
         self._socket = new
 
-    def send(self, datagram: bytes) -> bool:
-        """Send a datagram, or hold it back; return False if it is dropped. Raise ``OSError`` if it cannot be sent."""
-        if not self.flush() and self._transmitted(datagram):
+    def send(self, datagram: bytes, source: Source, line: slice) -> bool:
+        """Send a datagram, or hold it back; return False if it is dropped. Raise ``OSError`` if it cannot be sent.
+
+        ``line`` is where in it stands what ``source`` has written.
+        """
+        self._push()
+        if not self._held and self._transmitted(datagram):
             return True
         if self._bytes + len(datagram) > HELD_BACK:
             return False
-        self._held.append(datagram)
+        self._held.append(_Held(datagram, source, line))
         self._bytes += len(datagram)
         return True
 
-    def flush(self) -> bool:
-        """Send what is held back as far as it is taken, and return whether anything is left."""
+    def flush(self) -> float:
+        """Send what is held back as far as it is taken. Return the seconds until that is tried again, 0 if never."""
+        sent = self._push()
+        return self._patience.after(sent, len(self._held))
+
+    def close(self, stream: Stream) -> None:
+        """Send what is held back as far as it is taken; ``stream`` loses the rest."""
+        self._push()
+        for held in self._held:
+            stream.lose(held.source, held.datagram[held.line] + b"\n", self.reason)
+        self._held.clear()
+        self._bytes = 0
+        self._hang_up()
+
+    def _push(self) -> int:
+        """Send what is held back as far as it is taken, and return how many datagrams that were."""
+        count = len(self._held)
         while self._held:
             try:
-                if not self._transmitted(self._held[0]):
-                    return True
+                if not self._transmitted(self._held[0].datagram):
+                    break
             except OSError:
                 pass  # one that cannot be sent must not hold back the others
-            self._bytes -= len(self._held.popleft())
-        return False
+            self._bytes -= len(self._held.popleft().datagram)
+        return count - len(self._held)
 
-    def close(self) -> None:
+    def _hang_up(self) -> None:
         if self._socket is not None:
             self._socket.close()
             self._socket = None

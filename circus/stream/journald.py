@@ -38,20 +38,20 @@ class JournaldStream(Stream):
         about = _about(source, self._ident or source.watcher)
         dropped = bytearray()
         for line in lines_of(data):
-            if not self._datagrams.send(b"MESSAGE=%b\n%b" % (line, about)):
+            message = b"MESSAGE=" + line
+            if not self._datagrams.send(b"%b\n%b" % (message, about), source, slice(8, len(message))):
                 dropped += line + b"\n"
         if dropped:
             self.lose(source, bytes(dropped), self._datagrams.reason)
 
-    def flush(self) -> bool:
+    def flush(self) -> float:
         """Send what is held back."""
         return self._datagrams.flush()
 
     def close(self) -> None:
         """Let go of the socket."""
         self._is_open = False
-        self._datagrams.flush()
-        self._datagrams.close()
+        self._datagrams.close(self)
 
 
 def _about(source: Source, ident: str) -> bytes:

@@ -51,7 +51,7 @@ class JSONStream(Stream):
         text = head + f"}}\n{head}".join(map(encode_basestring, lines)) + "}\n"
         self._target.write(source, text.encode("utf-8", "replace"))
 
-    def flush(self) -> bool:
+    def flush(self) -> bool | float:
         """Pass on what is held back."""
         return self._target.flush()
 

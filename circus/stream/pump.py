@@ -17,6 +17,7 @@ from circus.stream import lines
 from circus.stream.intake import Intake
 from circus.stream.pipes import CAPACITY, Pipe
 from circus.stream.troubles import told
+from circus.stream.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from circus.stream.making import Sink, Sinks
@@ -30,8 +31,6 @@ _RUSH: Final = 0.05
 """Seconds without such a pause after a read that was not small."""
 _PATIENCE: Final = 0.1
 """Seconds after which the beginning of a line is written without its end, where no other line can come between."""
-_FLUSH: Final = 0.01
-"""Seconds between two attempts to pass on what a stream holds back."""
 _MOST_ENLARGED: Final = 32
 """Pipes that are enlarged at once: those of an unprivileged user may hold 64 MiB together (pipe(7))."""
 _AFTER_DEFECT: Final = 1.0
@@ -49,13 +48,12 @@ class Pump:
 
     def __init__(self, sinks: Sinks, troubles: Troubles) -> None:
         self._sinks = sinks
-        self._troubles = troubles
         self._thread: threading.Thread | None = None
         self.pipes: dict[int, Pipe] = {}
         """Those that it reads, by their descriptors."""
         self._orders: deque[Callable[[], object]] = deque()
         self._tails: dict[Pipe, float] = {}
-        self._used: set[Sink] = set()
+        self._upkeep = Upkeep(sinks, troubles, self.pipes)
         self._rush = 0.0
         self._enlarged = 0
         self._ending = False
@@ -89,7 +87,10 @@ class Pump:
         """Have the thread do something between two rounds; nothing is done where it does not run."""
         if self._thread is not None:
             self._orders.append(task)
-            os.eventfd_write(self._bell, 1)
+            self._ring()
+
+    def _ring(self) -> None:
+        os.eventfd_write(self._bell, 1)
 
     def end(self) -> None:
         """Write everything that has been said, close all streams, and end the thread; :meth:`join` waits for that."""
@@ -131,9 +132,8 @@ class Pump:
         sink.pump.order(partial(sink.pump.release, sink))
 
     def release(self, sink: Sink) -> None:
-        """Count one pipe of a sink less; its stream is closed when there is none, and nothing is held back."""
-        if self._sinks.release(sink):
-            self._used.add(sink)
+        """Count one pipe of a sink less."""
+        self._upkeep.release(sink)
 
     def catch_up(self) -> None:
         """Write what is in the pipes now; nobody's output is more than one chunk."""
@@ -145,11 +145,7 @@ class Pump:
 
     def reopen(self, chosen: Collection[Sink] | None) -> list[str]:
         """Have streams open their files anew, ``chosen`` ones or all; return what failed."""
-        failures = []
-        for sink in self._sinks.of(self):
-            if chosen is None or sink in chosen:
-                failures += self._guard(sink, sink.stream.reopen)
-        return failures
+        return self._upkeep.reopen([sink for sink in self._sinks.of(self) if chosen is None or sink in chosen])
 
     def _run(self) -> None:
         # Signals are for the main thread.
@@ -162,6 +158,7 @@ class Pump:
             except Exception:
                 log.exception("internal error: the output of some process may be lost")
                 time.sleep(_AFTER_DEFECT)
+                self._ring()  # there may be orders left
         self._finish()
 
     def _round(self, timeout: float | None) -> None:
@@ -198,7 +195,7 @@ class Pump:
 
     def _write(self, pipe: Pipe, data: bytes | memoryview) -> None:
         stream, source = pipe.sink.stream, pipe.source
-        self._used.add(pipe.sink)
+        self._upkeep.touch(pipe.sink)
         try:
             stream.write(source, data)
         except OSError as error:
@@ -214,7 +211,7 @@ class Pump:
             pipe.rest = b""
         self._leave(pipe)
         pipe.process.end(pipe)
-        self.release(pipe.sink)
+        self._upkeep.release(pipe.sink)
 
     def _leave(self, pipe: Pipe) -> None:
         """Read a pipe no more."""
@@ -225,16 +222,7 @@ class Pump:
 
     def _tidy(self) -> float | None:
         """Do what is due beside reading. Return the seconds until something else is; None if nothing will be."""
-        waits = [self._hand_over_tails()]
-        held = {sink for sink in self._used if self._flush(sink)}
-        for sink in self._used - held:
-            if sink.pipes == 0 and self._sinks.retire(sink):
-                self._guard(sink, sink.stream.close)
-        for sink in self._used:
-            self._troubles.collect(sink.stream)
-        self._used = held
-        waits.append(_FLUSH if held else None)
-        waits.append(self._troubles.report())
+        waits = (self._hand_over_tails(), self._upkeep.round())
         return min((wait for wait in waits if wait is not None), default=None)
 
     def _hand_over_tails(self) -> float | None:
@@ -250,30 +238,6 @@ class Pump:
                 self._write(pipe, pipe.rest)
                 pipe.rest = b""
         return None
-
-    def _flush(self, sink: Sink) -> bool:
-        try:
-            return sink.stream.flush()
-        except Exception as error:
-            self._blame(sink, error)
-            return False
-
-    def _guard(self, sink: Sink, act: Callable[[], None]) -> list[str]:
-        """Have a stream do something, and return what went wrong."""
-        try:
-            act()
-        except Exception as error:
-            return [self._blame(sink, error)]
-        return []
-
-    def _blame(self, sink: Sink, error: Exception) -> str:
-        """Note what a stream has raised when it was about no source in particular, and return it as a text."""
-        self._used.add(sink)
-        for pipe in list(self.pipes.values()):
-            if pipe.sink is sink:
-                sink.stream.fail(pipe.source, told(error))
-                break
-        return told(error)
 
     def _end(self) -> None:
         self._ending = True
@@ -291,9 +255,5 @@ class Pump:
                     os.eventfd_read(self._bell)
         for pipe in list(self.pipes.values()):
             self._end_of(pipe)
-        while self._tidy() == _FLUSH and time.monotonic() < deadline:
-            time.sleep(_FLUSH)
-        for sink in self._sinks.of(self):
-            self._guard(sink, sink.stream.close)
-            self._troubles.collect(sink.stream)
-        self._troubles.report(everything=True)
+        self._upkeep.pass_on(deadline)
+        self._upkeep.close(self._sinks.of(self))

@@ -68,21 +68,20 @@ class SyslogStream(Stream):
         dropped = bytearray()
         for line in lines_of(data):
             for piece in _pieces(line, limit):
-                if not self._datagrams.send(head + piece):
+                if not self._datagrams.send(head + piece, source, slice(len(head), None)):
                     dropped += piece
                     dropped += b"\n"
         if dropped:
             self.lose(source, bytes(dropped), self._datagrams.reason)
 
-    def flush(self) -> bool:
+    def flush(self) -> float:
         """Send what is held back."""
-        return self._datagrams.flush() and self._error is None
+        return self._datagrams.flush() if self._error is None else 0.0
 
     def close(self) -> None:
         """Let go of the socket."""
         self._is_open = False
-        self._datagrams.flush()
-        self._datagrams.close()
+        self._datagrams.close(self)
 
     def _head(self, source: Source) -> bytes:
         now = time.localtime()

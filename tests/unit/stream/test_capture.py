@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ import pytest
 
 from circus.config.schema import WatcherSettings
 from circus.exc import CircusError, SpawnError
-from circus.stream import Source, Stream
+from circus.stream import Source, Stream, upkeep
 from circus.stream.capture import Capture
 from circus.stream.handover import Remote
 from circus.stream.kept import Kept
@@ -268,6 +269,21 @@ def test_another_file_from_now_on(captured: Captured) -> None:
     assert captured.text("one") == b"1\n"
     os.close(reader)
     os.close(writer)
+
+
+def test_a_stream_that_nobody_uses_does_not_wait_for_its_reader_for_ever(
+    captured: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "_GRACE", 0.1)
+    address = str(captured.folder / "log")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as service:
+        service.bind(address)
+        syslog = captured.settings(stdout_stream={"class": "syslog", "address": address})
+        before = set(os.listdir("/proc/self/fd"))
+        captured.run("os.write(1, b'x\\n' * 10_000)", syslog).wait()
+        wait_until(lambda: captured.reported)
+        wait_until(lambda: len(os.listdir("/proc/self/fd")) == len(before) + 2)
+        assert sum(data["lines"] for _, _, data in captured.reported) > 9_000
 
 
 def test_a_process_without_a_pipe_must_be_replaced_to_have_one(captured: Captured) -> None:

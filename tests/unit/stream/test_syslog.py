@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from circus.stream import Source, SyslogStream, syslog
-from circus.stream.base import HELD_BACK
+from circus.stream import Loss, Source, SyslogStream, syslog
+from circus.stream.base import HELD_BACK, PROMPTLY, SLOWLY
 from circus.stream.syslog import SyslogStream as Stream
 from tests.support import wait_until
 
@@ -143,6 +143,31 @@ def test_a_service_that_restarts_gets_what_came_meanwhile(server: Server) -> Non
     stream.write(OUT, b"two\n")
     stream.close()
     assert [message[-3:] for message in server.messages()] == [b"one", b"two"]
+
+
+def test_a_service_that_takes_nothing_is_asked_less_and_less_often(server: Server) -> None:
+    stream = opened(server.path)
+    server.stop()
+    stream.write(OUT, b"one\n")
+    waits = [stream.flush() for _ in range(10)]
+    assert waits[:3] == [PROMPTLY, 2 * PROMPTLY, 4 * PROMPTLY]
+    assert waits[-1] == SLOWLY
+    server.start()
+    assert stream.flush() == 0
+    server.stop()
+    stream.write(OUT, b"two\n")
+    assert stream.flush() == PROMPTLY
+    stream.close()
+
+
+def test_what_is_still_held_back_at_the_end_is_counted_as_lost(server: Server) -> None:
+    stream = opened(server.path)
+    server.stop()
+    stream.write(OUT, b"one\ntwo\n")
+    stream.write(ERR, b"three\n")
+    stream.close()
+    gone = "the log service is gone: No such file or directory"
+    assert stream.take_losses() == {OUT: Loss(8, 2, gone), ERR: Loss(6, 1, gone)}
 
 
 def test_no_syslog_is_an_error_at_the_start(tmp_path: Path, server: Server) -> None:
