@@ -66,14 +66,21 @@ class Pump:
             return
         self._epoll = select.epoll()
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._epoll.register(self._bell, select.EPOLLIN)
-        self._intake = Intake()
-        thread = threading.Thread(target=self._run, name="circus-output", daemon=True)
-        thread.start()
+        try:
+            self._epoll.register(self._bell, select.EPOLLIN)
+            self._intake = Intake()
+            thread = threading.Thread(target=self._run, name="circus-output", daemon=True)
+            thread.start()
+        except (OSError, RuntimeError):
+            os.close(self._bell)
+            self._epoll.close()
+            raise
         self._thread = thread
 
     def add(self, pipe: Pipe) -> None:
         """Read a pipe from now on, to its end."""
+        if pipe.rest:
+            self._tails[pipe] = time.monotonic() + _PATIENCE
         self.pipes[pipe.descriptor] = pipe
         self._enlarged += pipe.enlarged
         self._epoll.register(pipe.descriptor, select.EPOLLIN)
@@ -188,10 +195,10 @@ class Pump:
         data = self._intake.cut(pipe, size, CAPACITY if pipe.alone else lines.LONGEST)
         if data:
             self._write(pipe, data)
+        if data or not pipe.rest:
+            self._tails.pop(pipe, None)
         if pipe.rest:
-            self._tails[pipe] = time.monotonic() + _PATIENCE
-        elif pipe in self._tails:
-            del self._tails[pipe]
+            self._tails.setdefault(pipe, time.monotonic() + _PATIENCE)
 
     def _write(self, pipe: Pipe, data: bytes | memoryview) -> None:
         stream, source = pipe.sink.stream, pipe.source

@@ -286,6 +286,28 @@ def test_a_stream_that_nobody_uses_does_not_wait_for_its_reader_for_ever(
         assert sum(data["lines"] for _, _, data in captured.reported) > 9_000
 
 
+def test_the_beginning_of_a_line_is_written_though_others_go_on(captured: Captured) -> None:
+    """Of two processes that end no line, the one that says more does not keep the other waiting, or itself."""
+    dots = "while True: os.write(1, b'.'); time.sleep(0.01)"
+    captured.run(dots, captured.settings("dots", stdout_stream="dots"))
+    wait_until(lambda: (captured.folder / "dots").exists() and captured.text("dots"))
+    captured.run("os.write(1, b'Password: '); time.sleep(100)", captured.settings(stdout_stream="out"))
+    wait_until(lambda: captured.text("out") == b"Password: ")
+
+
+def test_a_thread_that_cannot_be_started_leaves_no_descriptor(
+    captured: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    before = os.listdir("/proc/self/fd")
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(SpawnError, match="resources: can't start new thread"):
+        captured.capture.pipes(captured.settings(stdout_stream="out"), 1, {})
+    assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
 def test_a_process_without_a_pipe_must_be_replaced_to_have_one(captured: Captured) -> None:
     plain, piped = captured.settings(), captured.settings(stdout_stream="out")
     assert captured.capture.restream(plain, piped) is True
