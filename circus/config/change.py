@@ -116,6 +116,9 @@ def conflicts(settings: WatcherSettings) -> list[tuple[str, str]]:
     if settings.stderr_stream.get("class") == streams.JOINED and not settings.stdout_stream:
         message = "stderr cannot go where stdout does, as there is no stdout_stream"
         found.append(("stderr_stream.class", f"{message}; accepted: stdout_stream.class beside it"))
+    elif settings.stderr_stream.get("class") == streams.JOINED and settings.close_child_stdout:
+        message = "stderr cannot go where stdout does, as that is closed; accepted: close_child_stderr = True"
+        found.append(("stderr_stream.class", f"{message}, or no close_child_stdout"))
     return found
 
 

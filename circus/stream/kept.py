@@ -23,6 +23,8 @@ LAST_LINES, LAST_SIZE = 20, 4 << 10
 """What is told of a process that has failed."""
 DEAD_SIZE: Final = 16 << 20
 """Bytes that are kept of all dead processes together."""
+WEIGHED_EACH = 64
+"""Deaths between two looks at how much that is: when many die at once, it costs each of them little."""
 
 
 class Output:
@@ -90,6 +92,7 @@ class Kept:
         self._live = live
         self._alive: dict[int, Output] = {}
         self._dead: dict[tuple[str, int], Output] = {}
+        self._deaths = 0
 
     def begin(self, watcher: str, wid: int, pid: int) -> Output:
         """Return where the output of a new process is to be taken."""
@@ -104,10 +107,15 @@ class Kept:
             slot = (topic_name(output.watcher), output.wid)
             self._dead.pop(slot, None)
             self._dead[slot] = output  # as the newest
-            excess = sum(other.size for other in self._dead.values()) - DEAD_SIZE
-            while excess > 0:
-                excess -= self._dead.pop(next(iter(self._dead))).size
+            self._deaths += 1
+            if self._deaths % WEIGHED_EACH == 0:
+                self._weigh()
         return output
+
+    def _weigh(self) -> None:
+        excess = sum(other.size for other in self._dead.values()) - DEAD_SIZE
+        while excess > 0:
+            excess -= self._dead.pop(next(iter(self._dead))).size
 
     def forget(self, watcher: str) -> None:
         """Drop what the dead processes of a watcher, named as configured or as in topics, have left."""

@@ -53,6 +53,11 @@ def stream(**options: str) -> str:
             "stderr_stream.class",
             ["there is no stdout_stream", "accepted: stdout_stream.class beside it"],
         ),
+        (
+            WATCHER + "close_child_stdout = yes\nstdout_stream.class = StdoutStream\nstderr_stream.class = stdout\n",
+            "stderr_stream.class",
+            ["as that is closed", "accepted: close_child_stderr = True"],
+        ),
         (WATCHER + "stderr_stream.max_bytes = 3\n", "stderr_stream.max_bytes", ["the stream has no class"]),
     ],
 )

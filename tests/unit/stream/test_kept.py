@@ -87,6 +87,7 @@ def test_a_reply_has_an_end(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_all_dead_processes_share_a_limit(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "DEAD_SIZE", 25)
+    monkeypatch.setattr(module, "WEIGHED_EACH", 1)
     for pid in (1, 2, 3):
         kept.begin("web", pid, pid).take("stdout", b"123456789\n")
         kept.died(pid)
