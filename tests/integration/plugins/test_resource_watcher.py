@@ -162,12 +162,14 @@ def children(circusd: Circusd, name: str, pid: int) -> list[int]:
 
 
 def test_one_that_is_stopped_stays_so_and_the_old_name_of_the_option_counts(site: Site) -> None:
-    site.watcher("w", f"import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n{IDLE}", "graceful_timeout = 1")
+    site.watcher("w", f"import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n{IDLE}")
     site.look_after("w", UNLIMITED.replace("100T", "0.001") + "max_count = 5\n", watcher="service")
     site.start()
     site.wait_for("w", "over_memory", 2)
+    (pid,) = site.circusd.pids("w")
     site.circusd.ok("stop", name="w", waiting=False)
     wait_until(lambda: "w is not restarted: it is stopping" in site.circusd.output(), "it is found while it is stopped")
+    site.circusd.kill(pid)
     stop = site.circusd.wait_for("stop", watcher="w")
     # A look at a watcher that has no process finds nothing; one that is gone is an error.
     site.circusd.ok("rm", name="w")
