@@ -102,9 +102,10 @@ def test_what_authors_test_with_is_described() -> None:
     assert not [name for found in members for name, member in found if name[0] != "_" and not inspect.getdoc(member)]
 
 
-@pytest.mark.parametrize("script", ["circusd", "circusctl", "circus-plugin"])
+@pytest.mark.parametrize("script", ["circusd", "circusctl", "circus-plugin", "circusd-stats"])
 def test_man_pages_have_the_options_of_the_programs(script: str) -> None:
-    code = f"import sys; from circus.cli.{script.removeprefix('circus-')} import main; sys.exit(main())"
+    module = script.rpartition("-")[2]
+    code = f"import sys; from circus.cli.{module} import main; sys.exit(main())"
     run = subprocess.run(
         [sys.executable, "-c", code, "--help"],
         capture_output=True,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -153,6 +155,19 @@ def test_circusd_runs_it_and_a_reload_moves_and_ends_it(circusd: Circusd, listen
     circusd.write(SLEEPERS)
     circusd.ok("reloadconfig")
     assert circusd.ok("list")["watchers"] == ["my sleepers"]
+
+
+def test_the_example_prints_what_each_watcher_uses(circusd: Circusd) -> None:
+    endpoint = f"ipc://{circusd.folder}/stats"
+    circusd.start(f"[circus]\nstats_endpoint = {endpoint}\n{SLEEPERS}")
+    example = Path(__file__).parents[2] / "examples" / "usage.py"
+    program = [sys.executable, "-u", str(example), endpoint]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as usage:
+        assert usage.stdout is not None
+        lines = [usage.stdout.readline() for _ in range(3)]
+        usage.terminate()
+    assert {line.split()[0] for line in lines} == {"my_sleepers", "circus"}
+    assert all(re.fullmatch(r"\w+ +[0-9.]+ % +[1-9][0-9]*\.[0-9] MiB\n", line) for line in lines), lines
 
 
 def test_hits_of_sockets(circusd: Circusd, listener: Listener) -> None:
