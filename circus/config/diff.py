@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,14 +61,17 @@ class Plan:
         return lines or ["nothing has changed"]
 
 
-def diff(old: Config, new: Config) -> Plan:
-    """The plan that turns ``old`` into ``new``. Both have defaults filled in, so an option that was removed counts."""
+def diff(old: Config, new: Config, lost: Collection[str] = ()) -> Plan:
+    """The plan that turns ``old`` into ``new``. Both have defaults filled in, so an option that was removed counts.
+
+    ``lost`` are the names of sockets whose files are gone.
+    """
     reasons: dict[str, str] = {}
     circus = [option for option in _changes(old.circus, new.circus) if option not in _WITHOUT_EFFECT]
     if circus:
         reasons["circus"] = f"{', '.join(circus)} of [circus] changed"
-    sockets = Sockets(old, new)
-    reasons.update((f"socket:{name}", f"{', '.join(options)} changed") for name, options in sockets.changed.items())
+    sockets = Sockets(old, new, lost)
+    reasons.update((f"socket:{name}", sockets.reason(name)) for name in sockets.changed)
     old_sockets = {socket.name: socket for socket in old.sockets}
     new_sockets = {socket.name: socket for socket in new.sockets}
     before, after = _watchers(old), _watchers(new)
@@ -117,19 +120,27 @@ def _uses_changed(sockets: set[str]) -> str:
 class Sockets:
     """The sockets of two configurations, and whom the difference concerns."""
 
-    def __init__(self, old: Config, new: Config) -> None:
-        self._old, self._new = old.sockets, new.sockets
+    def __init__(self, old: Config, new: Config, lost: Collection[str] = ()) -> None:
+        self._old, self._new, self._lost = old.sockets, new.sockets, lost
         before = {socket.name: socket for socket in old.sockets}
         after = {socket.name: socket for socket in new.sockets}
         self.changed = {name: _changes(before[name], after[name]) for name in _both(before, after)}
-        self.changed = {name: options for name, options in self.changed.items() if options}
+        self.changed = {name: options for name, options in self.changed.items() if options or name in lost}
         # With SO_REUSEPORT the sockets are the processes' own, out of circusd's reach.
         self.adjusted = {
-            name for name in self.changed if same_binding(before[name], after[name]) and not after[name].so_reuseport
+            name
+            for name in self.changed
+            if same_binding(before[name], after[name]) and not after[name].so_reuseport and name not in lost
         }
         self._moved = {*_missing(before, after), *_missing(after, before), *self.changed.keys() - self.adjusted}
         # A process sets itself up for the mode that it finds.
         self._moved |= {name for name in self.adjusted if "blocking" in self.changed[name]}
+
+    def reason(self, name: str) -> str:
+        """Why a socket is among the changed ones."""
+        options = self.changed[name]
+        reasons = [f"{', '.join(options)} changed"] if options else []
+        return "; ".join([*reasons, "its file is gone"] if name in self._lost else reasons)
 
     def concerning(self, before: WatcherSettings, after: WatcherSettings) -> set[str]:
         """The changed sockets that the processes of a watcher hold, or are to hold."""

@@ -104,7 +104,9 @@ class Daemon:
         self.publisher.on_sync_lost = arbiter.gates.lost
         arbiter.gates.is_connected = lambda sync: SYNC + sync.encode(errors="replace") in self.publisher.topics
         arbiter.gates.summon = functools.partial(self.plugins.summon, HOOK_RUNNER)
-        arbiter.reloader = reloader = Reloader(arbiter, self.config, self._prepare, self._probe)
+        arbiter.reloader = reloader = Reloader(
+            arbiter, self.config, self._prepare, self._probe, self.host.listeners.lost
+        )
         self.host.reopen_log = lambda: self.adopt(reloader.config.circus)
         syscalls.become_subreaper()
         self._install_signals()

@@ -44,11 +44,15 @@ Probe = Callable[["Config", Addresses], None]
 class Reloader:
     """Brings a daemon from the configuration that it runs to the one that its file holds now."""
 
-    def __init__(self, arbiter: Arbiter, config: Config, prepare: Prepare, probe: Probe) -> None:
+    def __init__(
+        self, arbiter: Arbiter, config: Config, prepare: Prepare, probe: Probe, lost: Callable[[], Collection[str]]
+    ) -> None:
+        """``lost`` returns the names of sockets whose files are gone."""
         self.config = config
         self._arbiter = arbiter
         self._prepare = prepare
         self._probe = probe
+        self._lost = lost
         self._lock = asyncio.Lock()
 
     async def plan(self) -> dict[str, Any]:
@@ -146,9 +150,10 @@ class Reloader:
         # What a client has removed is missing, whatever the file said when it was read.
         watchers = tuple(watcher for watcher in self.config.watchers if watcher.name.lower() in self._arbiter.watchers)
         plugins = tuple(plugin for plugin in self.config.plugins if plugin.name.lower() in self._arbiter.watchers)
-        plan = diff(replace(self.config, watchers=watchers, plugins=plugins), new)
+        lost = self._lost()
+        plan = diff(replace(self.config, watchers=watchers, plugins=plugins), new, lost)
         running = [watcher.next_settings for watcher in self._arbiter.watchers.values()]
-        plan = with_others(plan, Sockets(self.config, new), running)
+        plan = with_others(plan, Sockets(self.config, new, lost), running)
         return _with_implied(plan, self.config, new)
 
     def _require_startable(self, new: Config, plan: Plan) -> None:

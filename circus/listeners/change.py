@@ -145,18 +145,23 @@ def _kept(before: Mapping[str, Listener], sockets: list[SocketSettings]) -> dict
     kept = {
         settings.name: before[settings.name]
         for settings in sockets
-        if settings.name in before and same_binding(before[settings.name].settings, settings)
+        if settings.name in before and _does(before[settings.name], settings)
     }
     free = [listener for name, listener in before.items() if name not in kept]
     for settings in sockets:
         # Which port 0 stands for is a matter of the name.
         if settings.name in kept or not settings.port:
             continue
-        same = next((listener for listener in free if same_binding(listener.settings, settings)), None)
+        same = next((listener for listener in free if _does(listener, settings)), None)
         if same is not None:
             free.remove(same)
             kept[settings.name] = Listener(same.settings, same.bound)
     return kept
+
+
+def _does(listener: Listener, settings: SocketSettings) -> bool:
+    """Whether what is bound does for other settings."""
+    return same_binding(listener.settings, settings) and not listener.bound.is_lost
 
 
 def _same_port(listener: Listener, settings: SocketSettings) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from socket import socket as Socket
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,11 @@ class Bound:
         self.file = file
         self.passed = passed
         """Whether it is systemd's: never bound, closed or removed by circusd."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether somebody has removed its file. One that has another in its place is that one's owner's affair."""
+        return self.file is not None and not os.path.lexists(self.file.path)
 
     def close(self) -> None:
         """Give the address up."""

@@ -64,6 +64,10 @@ class Listeners:
         """Raise the ``CircusError`` that :meth:`prepare` would raise; change nothing."""
         self._change(sockets, found).probe()
 
+    def lost(self) -> set[str]:
+        """Return the names of sockets whose files somebody has removed: nobody can connect to them any more."""
+        return {listener.name for listener in self if listener.bound.is_lost}
+
     def _change(self, sockets: Iterable[SocketSettings], found: Mapping[str, Address]) -> Change:
         return Change(self.held, list(sockets), found, self.passed, self._hold)
 

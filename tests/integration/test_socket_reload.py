@@ -205,6 +205,25 @@ def test_a_unix_socket_of_another_type_takes_the_place(circusd: Circusd) -> None
     assert [name for name in os.listdir(circusd.folder) if name.startswith("web")] == []
 
 
+@pytest.mark.parametrize("command", ["reloadconfig", "restart"])
+def test_a_file_that_was_removed_is_made_anew(served: Served, command: str) -> None:
+    """As by whoever cleans /tmp up: until then nobody can connect."""
+    circusd, path = served.circusd, served.circusd.folder / "socket"
+    served.write(
+        "[socket:api]",
+        f"[watcher:u]\ncmd = {served.values['serve']} $(circus.sockets.u)\n[socket:u]\npath = {path}\n[socket:api]",
+    )
+    circusd.ok("reloadconfig")
+    before, (old,) = served.pids(), circusd.pids("u")
+    path.unlink()
+    steps = ["rebind socket u: its file is gone", "replace watcher u: it uses the changed socket u"]
+    assert circusd.ok("plan")["steps"] == steps
+    circusd.ok(command)
+    assert [ask(str(path), socket.AF_UNIX)] == circusd.pids("u") != [old]
+    assert command == "restart" or served.pids() == before
+    assert circusd.ok("plan")["steps"] == ["nothing has changed"]
+
+
 def test_a_socket_that_is_shared_and_then_each_process_s_own(served: Served) -> None:
     port = served.values["port"]
     served.write("[socket:api]", "so_reuseport = True\n[socket:api]")

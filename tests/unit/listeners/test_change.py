@@ -211,6 +211,26 @@ def test_another_type_at_the_same_path(opened, listeners: Listeners, path: Path,
     assert not os.listdir(path.parent)
 
 
+def test_a_file_that_is_gone_is_made_anew(opened, listeners: Listeners, path: Path) -> None:
+    opened(unix(path), tcp("other"))
+    old = listeners.held["web"].socket
+    assert not listeners.lost()
+    path.unlink()
+    assert listeners.lost() == {"web"}
+    change = prepare(listeners, unix(path, umask=0o077), tcp("other"))
+    assert answers(str(path), socket.AF_UNIX)
+    change.undo()
+    assert listeners.held["web"].socket is old
+    assert not path.exists()
+    prepare(listeners, unix(path, umask=0o077), tcp("other")).commit()
+    assert answers(str(path), socket.AF_UNIX)
+    assert old.fileno() == -1
+    path.unlink()
+    path.write_text("somebody else's")
+    prepare(listeners, unix(path, umask=0o007), tcp("other")).commit()
+    assert path.read_text() == "somebody else's"
+
+
 def test_a_path_of_its_own_for_one_that_is_new(opened, listeners: Listeners, path: Path) -> None:
     opened(unix(path, "a"))
     prepare(listeners, unix(path, "b", type="SOCK_SEQPACKET")).commit()
