@@ -157,10 +157,10 @@ def _bind_to_interface(settings: SocketSettings, made: socket.socket, interface:
 
 def _bind_refusal(settings: SocketSettings, address: Address, error: OSError) -> CircusError:
     # Where the section says 0, the address has the port that was found.
-    port = settings.port if isinstance(address, str) else int(address[1])
+    host, port = (settings.host, settings.port) if isinstance(address, str) else (str(address[0]), int(address[1]))
     place = f"{settings.host} port {port}"
     if error.errno == errno.EADDRINUSE:
-        who = holders.of_port(settings.family, settings.type, port)
+        who = holders.of_port(settings.family, settings.type, host.removeprefix("::ffff:"), port)
         return refusal(settings, "port", f"{place} is in use{who and f' by {who}'}; end that, or name another port")
     if error.errno == errno.EACCES:
         return refusal(

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -127,17 +129,28 @@ def test_a_port_that_is_taken(listeners: Listeners) -> None:
     assert text.endswith("end that, or name another port")
 
 
-def test_who_has_the_port_is_told(listeners: Listeners) -> None:
+@contextlib.contextmanager
+def server(host: str, port: int = 0) -> Iterator[tuple[int, int]]:
+    """Another process that listens; its PID and port."""
     program = (
-        "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); input()"
+        "import socket, sys; host, port = sys.argv[1:]; family = socket.AF_INET6 if ':' in host else socket.AF_INET; "
+        "s = socket.create_server((host, int(port)), family=family); print(s.getsockname()[1], flush=True); input()"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as server:
-        assert server.stdout is not None
-        text = refusal(listeners, tcp(port=int(server.stdout.readline())))
-        server.communicate("\n")
-    assert f"(pid {server.pid})" in text
+    arguments = [sys.executable, "-c", program, host, str(port)]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process.pid, int(process.stdout.readline())
+        process.communicate("\n")
+
+
+def test_who_has_the_port_is_told(listeners: Listeners) -> None:
+    with server("127.0.0.1") as (pid, port):
+        assert f"(pid {pid})" in refusal(listeners, tcp(port=port))
+        assert f"(pid {pid})" in refusal(listeners, tcp(port=port, host="0.0.0.0"))
+        with server("127.0.0.2", port) as (other, _), server("::1", port) as (six, _):
+            assert f"(pid {pid})" in refusal(listeners, tcp(port=port)), "and not who has the port of another address"
+            assert f"(pid {other})" in refusal(listeners, tcp(port=port, host="127.0.0.2"))
+            assert f"(pid {six})" in refusal(listeners, tcp(port=port, host="::1", family="AF_INET6"))
 
 
 def test_what_else_is_refused(listeners: Listeners) -> None:
