@@ -7,6 +7,8 @@ import importlib.util
 import os
 import re
 import sys
+import threading
+from collections import defaultdict
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,6 +30,7 @@ class Importer:
 
     def __init__(self, spaces: Spaces) -> None:
         self._spaces = spaces
+        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def find(self, path: str, folders: tuple[str, ...], *, anew: bool = False) -> tuple[Any, Space]:
         """Return what a path names where ``folders`` are searched first, and the space that it is in.
@@ -51,7 +54,8 @@ class Importer:
         name = "circus_file" + re.sub(r"\W", "_", file)
         if anew:
             self._spaces.forget(space, name)
-        with self._spaces.entered(space):
+        # As with modules of other names, who comes while one is imported waits until all of it is there.
+        with self._spaces.entered(space), self._locks[name]:
             module = sys.modules.get(name) or _import_file(name, file)
         return _attribute(module, names, file)
 

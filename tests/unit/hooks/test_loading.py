@@ -223,6 +223,31 @@ def test_a_slow_import_does_not_keep_others_from_the_same_place(loader: Loader, 
     thread.join()
 
 
+def test_who_comes_while_a_file_is_imported_waits_for_all_of_it(loader: Loader, write: Write, tmp_path: Path) -> None:
+    write("half_gate.py", "import threading\nbegun, go = threading.Event(), threading.Event()\n")
+    head = f"import half_gate\nhalf_gate.begun.set()\nassert half_gate.go.wait({DEADLINE})\n"
+    path = f"{write('half.py', f'{head}def hook(): pass')}:hook"
+    wrong: list[Exception] = []
+
+    def load(watcher: str) -> None:
+        try:
+            loader.load(watcher, "before_start", path, at(tmp_path))
+        except Exception as error:
+            wrong.append(error)
+
+    gate = loader.load("w", "before_stop", "half_gate.begun.wait", at(tmp_path)).function
+    go = loader.load("w", "before_stop", "half_gate.go.set", at(tmp_path)).function
+    threads = [threading.Thread(target=load, args=(watcher,)) for watcher in "vw"]
+    threads[0].start()
+    assert gate(DEADLINE)
+    threads[1].start()
+    threads[1].join(0.1)
+    go()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
 # Anew.
 
 
