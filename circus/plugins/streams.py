@@ -42,6 +42,7 @@ class StreamRunner(CircusPlugin):
         self._from_circusd.setblocking(False)
         # Its end tells circusd of that of this process: no child may have it.
         os.set_inheritable(self.channel, False)
+        os.register_at_fork(after_in_child=self._from_circusd.close)
         self._running = asyncio.get_running_loop()
         self._running.add_reader(self._from_circusd, self._take_on)
 

@@ -60,6 +60,11 @@ class Hanging(Copy):
     def __call__(self, data):
         time.sleep(1000)
 
+class Forking(Copy):
+    def open(self):
+        if os.fork() == 0:
+            time.sleep(1000)
+
 class Deadly(Copy):
     def __call__(self, data):
         super().__call__(data)
@@ -342,6 +347,15 @@ def test_a_runner_that_is_killed_loses_no_more_than_it_had_in_hand(streams: Stre
     gaps = [after for before, after in itertools.pairwise(numbers) if after != before + 1]
     assert len(gaps) <= 3
     assert streams.circusd.ok("status", name="w")["status"] == "active"
+
+
+def test_a_runner_that_is_killed_may_leave_children(streams: Streams) -> None:
+    streams.start(streams.watcher("own.Forking", streams.program(STEPS)))
+    streams.say("one")
+    streams.wait_for(b"one")
+    os.kill(streams.runner(), signal.SIGKILL)
+    streams.say("two")
+    assert streams.wait_for(b"two") == b"one\ntwo\n"
 
 
 def test_a_message_that_kills_is_not_tried_again(streams: Streams) -> None:
