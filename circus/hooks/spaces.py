@@ -82,15 +82,20 @@ class Spaces:
     def forget(self, space: Space, path: str) -> None:
         """Have the module that a dotted path begins with read anew at its next import.
 
-        With it go the rest of its package or, if it is in none, what else was imported from its folder.
+        With it go the rest of its package or, if it is in none, what else was imported from its folder. It waits until
+        nobody imports anything: who is about to would miss what it takes away.
         """
-        with self.entered(space):
+        with self._changed:
+            while self._inside:
+                self._changed.wait()
+            self._put_in_force(space)
             names = path.split(".")
             loaded = (".".join(names[:count]) for count in range(len(names), 0, -1))
             found = next((name for name in loaded if name in sys.modules), None)
             for name in self._companions(found, space) if found else ():
                 sys.modules.pop(name, None)
                 space.modules.pop(name, None)
+            self._take_stock()
         importlib.invalidate_caches()
 
     def _companions(self, found: str, space: Space) -> list[str]:

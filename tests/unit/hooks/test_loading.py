@@ -276,6 +276,26 @@ def test_the_whole_package_of_a_function_is_read_anew(loader: Loader, write: Wri
     assert loader.load("v", "before_start", path, at(tmp_path)).function() == "new", "though another watcher loaded it"
 
 
+def test_what_is_read_anew_is_not_taken_from_who_imports_it(loader: Loader, write: Write, tmp_path: Path) -> None:
+    write("anew_shared.py", "import time\ntime.sleep(0.001)\ndef hook(): pass\n")
+    wrong: list[BaseException] = []
+
+    def load(watcher: str) -> None:
+        try:
+            for _ in range(50):
+                loader.outdate(watcher, "before_start")
+                loader.load(watcher, "before_start", "anew_shared.hook", at(tmp_path))
+        except BaseException as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=load, args=(watcher,)) for watcher in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE)
+    assert not wrong
+
+
 def test_a_file_is_read_anew(loader: Loader, write: Write) -> None:
     file = write("hooks/file_anew.py", "def hook(): return 'old'\n")
     loader.load("w", "before_start", f"{file}:hook", at())
