@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from circus.commands.base import Command
 
-_ANSWER_WITHIN = 0.5
-"""Seconds that a daemon has to tell its watchers while somebody waits for a completion."""
+_ANSWER_WITHIN = 2.0
+"""Seconds that a daemon has to tell its watchers while somebody waits for a completion: when a machine has too much to
+do, a daemon that is well may take one."""
 _SHELLS = ("bash", "fish", "zsh")
 _SIGNALS = ("HUP", "INT", "QUIT", "KILL", "USR1", "USR2", "TERM", "CONT", "STOP")
 
@@ -86,7 +87,7 @@ def answer(environment: Mapping[str, str]) -> int:
 
 def _found(before: list[str], prefix: str) -> list[str]:
     """The candidates for a line that begins with the name of circusctl."""
-    session = Session({"timeout": _ANSWER_WITHIN, **_endpoint(before)})
+    session = Session(_endpoint(before))
     try:
         return candidates(before[1:], prefix, session)
     finally:
@@ -170,12 +171,18 @@ def _arguments(command: Command, arguments: list[str], session: Session) -> list
 
 
 def _asked(session: Session, command: str, properties: dict[str, str], key: str) -> list[str]:
-    """What a daemon says; nothing if there is none, since whoever completes a word wants no error."""
+    """What a daemon says; nothing if there is none, since whoever completes a word wants no error, and at once."""
+    from circus.client import raise_if_unreachable
+
     try:
-        reply = session.request(command, dict(properties))
+        client = session.client
+        if client.ssh_server is None:
+            raise_if_unreachable(client.endpoint)
+        request = client.send({"command": command, "properties": dict(properties)})
+        reply = client.receive(request, _ANSWER_WITHIN)
     except CallError:
         return []
-    return [str(item) for item in reply.get(key, ())]
+    return [str(item) for item in (reply or {}).get(key, ())]
 
 
 def _beginning(words: object, prefix: str) -> list[str]:

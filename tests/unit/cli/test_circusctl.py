@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -228,6 +229,16 @@ def test_completion_asks_the_daemon(server: Responder) -> None:
     assert complete("circusctl get web cmd e", server.endpoint) == ["env"]
     assert complete(f"circusctl --endpoint {server.endpoint} list d") == ["db"]
     assert complete("circusctl start w") == []
+
+
+def test_completion_waits_for_a_daemon_that_has_much_to_do() -> None:
+    def slow(request: dict[str, Any]) -> dict[str, Any] | None:
+        time.sleep(1)
+        return {"status": "ok", "watchers": ["web"]}
+
+    with Responder(slow) as busy, Responder(lambda request: None) as silent:
+        assert complete("circusctl start w", busy.endpoint) == ["web"]
+        assert complete("circusctl start w", silent.endpoint) == []
 
 
 def interactive_bash(server: Responder, folder: Path) -> pexpect.spawn[str]:
