@@ -109,7 +109,8 @@ class Follower:
         for text in texts[:_NAMED]:
             self.screen.remark(text)
         if len(texts) > _NAMED:
-            self.screen.remark(f"and so it is with {len(texts) - _NAMED} more watchers, which --json names")
+            more = len(texts) - _NAMED
+            self.screen.remark(f"and so it is with {more} more watcher{'s' * (more > 1)}, as --json tells")
         for entry in reply["logs"]:
             self.screen.view.expect(Process.of(entry))
         self._show(self._joiner.reply(reply, live=False))

@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
 
 class Get(Command):
-    """Show some options of a watcher"""
+    """Show some options of a watcher
+
+    Those of streams have their names as in a file too, such as stdout_stream.filename.
+    """
 
     name = "get"
     properties = (NAME, Property("keys", "list", "names of options", required=True, positional=True))
@@ -18,7 +21,10 @@ class Get(Command):
     variadic = True
 
     def execute(self, arbiter: Arbiter, properties: Json) -> Json:
-        options = arbiter.get_watcher(properties["name"]).settings.as_options()
+        from circus.config.change import stream_options
+
+        settings = arbiter.get_watcher(properties["name"]).settings
+        options = {**stream_options(settings), **settings.as_options()}
         for key in properties["keys"]:
             if not isinstance(key, str) or key not in options:
                 raise MessageError(f"{key!r} option not found")

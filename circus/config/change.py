@@ -91,6 +91,11 @@ def as_options(settings: WatcherSettings) -> dict[str, Any]:
     return result
 
 
+def stream_options(settings: WatcherSettings) -> dict[str, str]:
+    """Each option of the watcher's streams by the name that it has in a file, such as ``stdout_stream.filename``."""
+    return {f"{stream}.{name}": text for stream in STREAMS for name, text in getattr(settings, stream).items()}
+
+
 def conflicts(settings: WatcherSettings) -> list[tuple[str, str]]:
     """Options that do not go together: each the option's name and what is wrong."""
     found = []

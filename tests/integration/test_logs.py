@@ -171,6 +171,12 @@ def test_who_cannot_be_shown(stage: Stage) -> None:
     assert "quiet: its output is not captured" in run.stderr
     assert "set stdout_stream.class = StdoutStream" in run.stderr
     assert "silent: its standard error is not captured" in stage.circusd.ctl("logs").stderr
+    for number in range(3):
+        stage.circusd.ok("add", name=f"quiet{number}", cmd="sleep 600")
+    shown = stage.circusd.ctl("logs").stderr.splitlines()
+    assert (len(shown), shown[-1]) == (4, "and so it is with 2 more watchers, as --json tells")
+    stage.circusd.ok("rm", name="quiet0", waiting=True)
+    assert stage.circusd.ctl("logs").stderr.splitlines()[-1] == "and so it is with 1 more watcher, as --json tells"
     run = stage.circusd.ctl("logs", "nosuch")
     assert (run.returncode, run.stdout, run.stderr) == (3, "", "error: program nosuch not found\n")
     assert json.loads(stage.circusd.ctl("logs", "nosuch", "--json").stdout)["status"] == "error"

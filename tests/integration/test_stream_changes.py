@@ -102,6 +102,7 @@ def test_output_goes_to_another_file_from_a_line_on(counting: Counting) -> None:
         "stdout_stream.class": "FileStream",
         "stdout_stream_conf": {"filename": str(third), "time_format": ""},
     }
+    assert f"stdout_stream.filename: {third}\n" == counting.circusd.ctl("get", "w", "stdout_stream.filename").stdout
     counting.circusd.assert_no_defect()
 
 
