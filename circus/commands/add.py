@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from circus.commands.base import ADMIN, NAME, WAITING, Command, Json, Property, accepted
+from circus.commands.checking import require_possible
 from circus.exc import AlreadyExist, ArgumentError, MessageError
 
 TYPE_CHECKING = False
@@ -34,7 +35,6 @@ class Add(Command):
     variadic = True
 
     def execute(self, arbiter: Arbiter, properties: Json) -> Json | Awaitable[Json]:
-        from circus.config.places import require_places
         from circus.config.schema import WatcherSettings
 
         name = properties["name"]
@@ -48,7 +48,7 @@ class Add(Command):
         if properties["args"] is not None:
             options["args"] = properties["args"]
         settings = WatcherSettings.from_options(name, properties["cmd"], options)
-        require_places(settings, options)
+        require_possible(arbiter, settings, options)
         intent = arbiter.add(settings, properties["start"])
         return _flat(intent.wait()) if properties["waiting"] else accepted(intent, properties)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from circus.commands.arguments import WRONG_NUMBER, option_value
 from circus.commands.base import ADMIN, NAME, WAITING, Command, Json, Property, accepted
+from circus.commands.checking import require_possible
 from circus.exc import ArgumentError
 
 TYPE_CHECKING = False
@@ -29,10 +30,8 @@ class Set(Command):
     variadic = True
 
     def execute(self, arbiter: Arbiter, properties: Json) -> Json | Awaitable[Json]:
-        from circus.config.places import require_places
-
         watcher, options = arbiter.get_watcher(properties["name"]), properties["options"]
-        require_places(watcher.settings.with_options(options)[0], options)
+        require_possible(arbiter, watcher.settings.with_options(options)[0], options)
         return accepted(watcher.set_options(options), properties)
 
     def usage(self) -> str:

@@ -174,8 +174,13 @@ def test_a_socket_as_standard_input(circusd: Circusd) -> None:
     serve = circusd.program("serve.py", SERVE)
     circusd.start(f"[watcher:w]\ncmd = {serve} 0\nstdin_socket = Web\n[socket:web]\nport = 0\n")
     assert [ask(address_of(circusd, "web"))] == circusd.pids("w")
-    reply = circusd.call("add", name="x", cmd="sleep 1", options={"stdin_socket": "wbe"}, start=True, waiting=True)
-    assert "stdin_socket: there is no socket 'wbe'; accepted: web; did you mean 'web'?" in reply["reason"]
+    wrong = {"stdin_socket": "wbe"}
+    for reply in (
+        circusd.call("add", name="x", cmd="sleep 1", options=wrong),
+        circusd.call("set", name="w", options=wrong),
+    ):
+        assert reply["reason"] == "'stdin_socket': there is no socket 'wbe'; accepted: web; did you mean 'web'?"
+    assert circusd.ok("get", name="w", keys=["stdin_socket"])["options"] == {"stdin_socket": "web"}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root's rights")
