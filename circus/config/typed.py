@@ -103,7 +103,7 @@ def _unknown_option(kind: str, option: str) -> str | None:
     close = kinds.closest(option, TABLES[kind], 2)
     hint = f"; did you mean {close}?" if close else ""
     if kind in ("circus", "socket"):
-        return f"unknown option, ignored{hint or '; accepted: the options of this section in the reference'}"
+        return f"unknown option, ignored{hint or '; accepted: ' + ', '.join(TABLES[kind])}"
     # Other options are for plugins to read, which mark them as theirs with a dot; a plugin's own section has its own.
     prefix, dot, member = option.partition(".")
     if kind == "watcher" and dot:
