@@ -57,7 +57,7 @@ def differing_streams(watchers: Iterable[WatcherSettings]) -> Iterator[tuple[Wat
             path = _path(watcher, stream)
             if not path or (exists(path) and not os.path.isfile(path)):
                 continue
-            values = _values(getattr(watcher, stream))
+            values = meaning(getattr(watcher, stream))
             place, others = first.setdefault(path, (f"[watcher:{watcher.name}] {stream}", values))
             different = sorted(key for key in values.keys() | others.keys() if values.get(key) != others.get(key))
             if different:
@@ -93,7 +93,7 @@ def _own(options: Mapping[str, str]) -> StreamSpec | None:
     return found.spec if found is not None and normalised(found.distribution) == OWN else None
 
 
-def _values(options: Mapping[str, str]) -> dict[str, object]:
+def meaning(options: Mapping[str, str]) -> dict[str, object]:
     """The class of one of circusd's own streams and its options but the file, typed and with defaults."""
     own = _own(options)
     assert own is not None

@@ -115,7 +115,8 @@ class Capture:
         if not failed:
             return []
         for pipe in process.drain():
-            pipe.sink.pump.order(partial(pipe.sink.pump.carry, pipe))
+            pump = pipe.sink.pump  # it may be another one in a moment
+            pump.order(partial(pump.carry, pipe))
         return output.last_words()
 
     def forget(self, watcher: str) -> None:
@@ -151,7 +152,8 @@ class Capture:
             if pipe is None or replaced:  # it only had to be seen whether it can be opened
                 self._release([sink])
             else:
-                pipe.sink.pump.order(partial(pipe.sink.pump.swap, pipe, sink))
+                pump = pipe.sink.pump
+                pump.order(partial(pump.swap, pipe, sink))
         return replaced
 
     def reopen(self, watcher: str | None, done: Callable[[list[str]], object]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING
 
+from circus.config.places import meaning
 from circus.stream.base import Stream
 from circus.stream.getting import make
 from circus.stream.handover import Remote
@@ -37,12 +39,12 @@ class Sinks:
         self._lock = threading.Lock()
 
     def lease(self, options: Mapping[str, str], pump: Pump, custom: Custom | None = None) -> Sink:
-        """Return the sink with these options for one more pipe. Raise ``OSError`` or ``ValueError``.
+        """Return the sink whose options mean the same for one more pipe. Raise ``OSError`` or ``ValueError``.
 
         Is there none, it is opened, and ``pump`` writes to it. A ``custom`` stream is that of one watcher, and run by
         another process.
         """
-        key = frozenset(options.items()) if custom is None else custom.description
+        key = _identity(options) if custom is None else custom.description
         with self._lock:
             sink = self._sinks.get(key)
             if sink is None:
@@ -70,3 +72,9 @@ class Sinks:
         """Return all that are in use and written to by one pump."""
         with self._lock:
             return [sink for sink in self._sinks.values() if sink.pump is pump]
+
+
+def _identity(options: Mapping[str, str]) -> Hashable:
+    """What is the same for two streams of circusd's own that are one, however their options are written."""
+    path = options.get("filename")
+    return os.path.abspath(path) if path else "", frozenset(meaning(options).items())

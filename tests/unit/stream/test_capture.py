@@ -308,6 +308,16 @@ def test_a_thread_that_cannot_be_started_leaves_no_descriptor(
     assert len(os.listdir("/proc/self/fd")) == len(before)
 
 
+def test_a_file_is_opened_once_however_its_options_are_written(captured: Captured) -> None:
+    file = {"class": "FileStream", "filename": f"{captured.folder}/out", "max_bytes": "1000", "backup_count": "9"}
+    again = {**file, "filename": f"{captured.folder}/./out", "max_bytes": " 1000", "time_format": ""}
+    other = {**file, "max_bytes": "2000"}
+    for name, stream in {"a": file, "b": again, "c": other}.items():
+        captured.run("time.sleep(100)", captured.settings(name, stdout_stream=stream))
+    links = [os.readlink(f"/proc/self/fd/{link.name}") for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    assert links.count(f"{captured.folder}/out") == 2
+
+
 def test_a_process_without_a_pipe_must_be_replaced_to_have_one(captured: Captured) -> None:
     plain, piped = captured.settings(), captured.settings(stdout_stream="out")
     assert captured.capture.restream(plain, piped) is True
