@@ -72,6 +72,8 @@ def _check_watcher(watcher: WatcherSettings, subject: Subject, sockets: Sockets)
         subject.fault("stdin_socket", message + kinds.nearest(watcher.stdin_socket, sockets))
     if watcher.on_demand:
         _check_on_demand(watcher, subject, sockets)
+    elif watcher.idle_timeout:
+        subject.warn("idle_timeout", "without effect, as on_demand is off; accepted: on_demand = True beside it")
     check_hooks(watcher, subject)
     check_watcher_options(watcher, subject)
     for option in STREAM_OPTIONS:

@@ -6,6 +6,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, Final
 
+from circus.config.variables import sockets_named
 from circus.kinds import nearest
 from circus.util import runtime_dir
 
@@ -37,6 +38,8 @@ _BINDING: Final = (
 
 def check_socket(settings: SocketSettings, subject: Subject) -> None:
     """Report every fault of a section whose values have the right types."""
+    if sockets_named(f"$(circus.sockets.{settings.name})") != {settings.name}:
+        subject.warn("", "no $(circus.sockets.NAME) stands for it; accepted: a name without blanks and parentheses")
     if settings.systemd:
         _check_passed(settings, subject)
         return

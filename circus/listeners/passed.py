@@ -37,7 +37,7 @@ class Passed:
             return
         count = environ["LISTEN_FDS"]
         names = environ.get("LISTEN_FDNAMES", "").split(":")
-        for position in range(int(count) if count.isdigit() else 0):
+        for position in range(int(count) if count.isdecimal() else 0):
             name = names[position] if position < len(names) else ""
             self._descriptors.setdefault(name or _UNNAMED, []).append(_FIRST + position)
         self._absence = "none was passed"
