@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from circus.config.variables import sockets_named
@@ -78,11 +79,17 @@ def protocol(value: str | None) -> int:
     """
     if not value:
         return 0
-    number: int | None = getattr(socket, f"IPPROTO_{value.upper()}", None)
-    if value.isdecimal():
-        number = int(value)
+    number = int(value) if value.isdecimal() else _protocol_named(value)
     if number is None or number > _MOST:
         raise ValueError(f"{value!r} is no protocol; accepted: a number, or a name such as tcp, udp, icmp or mptcp")
+    return number
+
+
+def _protocol_named(name: str) -> int | None:
+    number: int | None = getattr(socket, f"IPPROTO_{name.upper()}", None)
+    if number is None:
+        with suppress(OSError):  # as it stands in /etc/protocols: ipv6-icmp, for one
+            number = socket.getprotobyname(name)
     return number
 
 

@@ -157,6 +157,7 @@ def test_warning_that_strict_makes_a_fault(write, text: str, line: int, option: 
         "[plugin:flapping]\nwindow = 3\npriority = 2",
         "[watcher:w]\n[socket:s]",
         "[socket:my.web-1:\u00e4]\nport = 3",
+        "[socket:a]\nproto = ipv6-icmp\n[socket:b]\nport = 9\nproto = MPTCP",
         SOCKET + "so_reuseport = yes\n[socket:b]\nport = 8080\nso_reuseport = yes",
         SOCKET + "[socket:b]\nport = 8080\nhost = 10.0.0.1\n[socket:c]\nport = 8080\ntype = SOCK_DGRAM",
         IPV6 + "ipv6_only = yes\n[socket:b]\nhost = 0.0.0.0\nport = 9",
