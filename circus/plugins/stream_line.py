@@ -22,6 +22,9 @@ Json = dict[str, Any]
 INTERVAL: Final = 1.0
 """Least seconds between two reports of failures, and between two attempts to make a stream."""
 
+LONGEST: Final = 1000
+"""Characters of an error that circusd is told: some have in them what they are about, and that can be long."""
+
 HEADLESS: Final = "the process that had read the beginning of the line was killed"
 
 
@@ -32,7 +35,7 @@ class Report:
         self._line = line
         self._error = ""
         self._count = 0
-        self._lost: dict[tuple[int, str], list[Any]] = {}
+        self._lost: dict[str, list[Any]] = {}
         self._sent = float("-inf")
 
     @property
@@ -45,14 +48,13 @@ class Report:
         if not self._count:
             log_failure(run, error)
         self._count += 1
-        self._error = one_line(error)
+        self._error = one_line(error)[:LONGEST]
 
     def lose(self, source: Source, size: int, lines: int, reason: str) -> None:
-        """Count output that is lost."""
-        entry = self._lost.setdefault((source.wid, source.name), [source.wid, source.name, 0, 0, ""])
-        entry[2] += size
-        entry[3] += lines
-        entry[4] = reason
+        """Count output that is lost; of all processes together, of which the last one is named."""
+        _, _, size_before, lines_before, _ = self._lost.get(source.name, [0, "", 0, 0, ""])
+        sums = [size_before + size, lines_before + lines]
+        self._lost[source.name] = [source.wid, source.name, *sums, reason[:LONGEST]]
 
     def send(self) -> None:
         """Tell circusd, if it is time for that and there is something to tell."""

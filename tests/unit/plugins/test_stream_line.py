@@ -46,6 +46,10 @@ class Noting:
     def close(self):
         note("closed")
 
+class Quoting:
+    def __call__(self, data):
+        raise ValueError(data["data"].decode())
+
 class Broken:
     def __init__(self):
         note("tried")
@@ -72,17 +76,17 @@ class Runner:
         self.spaces = Spaces()
         self.maker = Maker(self.spaces)
         self.ended = threading.Event()
-        self._ours: list[socket.socket] = []
+        self._ends: list[socket.socket] = []
 
     def start(self, name: str, **options: str) -> socket.socket:
         """Run a stream; return circusd's end of its line."""
         ours, theirs = wire.pair()
         ours.setblocking(True)
         ours.settimeout(20)
-        self._ours.append(ours)
+        self._ends += [ours, theirs]  # circusd keeps both
         told = {"watcher": "web", "name": "stdout", "options": {"class": f"{self.folder}/own.py:{name}", **options}}
         told |= {"python_path": "", "virtualenv": "", "virtualenv_py_ver": "", "channel": 3}
-        StreamLine(told, theirs, self.maker, self.ended.set).start()
+        StreamLine(told, theirs.dup(), self.maker, self.ended.set).start()
         return ours
 
     def seen(self) -> list[str]:
@@ -94,8 +98,8 @@ class Runner:
         return self.seen()
 
     def close(self) -> None:
-        for ours in self._ours:
-            ours.close()
+        for end in self._ends:
+            end.close()
         self.spaces.uninstall()
 
 
@@ -127,6 +131,19 @@ def reports(line: socket.socket, count: int) -> list[dict[str, Any]]:
     while sum(report["count"] for report in found) < count:
         found.append(heard(line))
     return found
+
+
+def test_an_error_that_quotes_what_it_is_about_is_cut(runner: Runner) -> None:
+    line = runner.start("Quoting")
+    for number in range(3):
+        line.send(output("\N{CIRCUS TENT}".encode() * 12_000 + b"\n", number % 2, more=number == 0))
+    said = reports(line, 2)
+    text = "\N{CIRCUS TENT}"
+    assert {report["error"] for report in said} == {f"ValueError: {text * (stream_line.LONGEST - 12)}"}
+    line.send(act("close", number=1))
+    while "closed" not in (last := heard(line)):
+        pass
+    assert last == {"closed": 1}
 
 
 def test_a_stream_is_made_once_and_called_with_what_streams_are_called_with(runner: Runner) -> None:
