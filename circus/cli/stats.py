@@ -26,7 +26,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     briefing = Briefing(
         name=f"circusd-stats@{os.getpid()}",
         factory=CIRCUSD_STATS.factory,
-        config={"stats_endpoint": options.statspoint or default_stats_endpoint()},
+        config={
+            "stats_endpoint": options.statspoint or default_stats_endpoint(),
+            "children": str(options.children),
+        },
         endpoint=options.endpoint or default_endpoint(),
         pubsub_endpoint=options.pubsub or default_pubsub_endpoint(),
         ssh_server=options.ssh,
@@ -50,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--endpoint", help="where circusd takes commands; default: the local one")
     parser.add_argument("--pubsub", help="where circusd publishes its events; default: the local one")
     parser.add_argument("--statspoint", help="where the statistics are published; default: the local one")
+    parser.add_argument("--children", action="store_true", help="tell of the children of each process as well")
     parser.add_argument(
         "--log-level", type=str.lower, choices=list(LEVELS), default="info", help="least level of what is logged"
     )

@@ -29,9 +29,7 @@ class CircusSettings:
         doc="user who owns an ipc:// endpoint's socket file; watchers added through it must then run as that user",
     )
     pubsub_endpoint: str = option("", type="endpoint", doc="ZeroMQ endpoint of the events; a local socket by default")
-    stats_endpoint: str = option(
-        "", type="endpoint", doc="ZeroMQ endpoint of the statistics; naming it turns statsd on"
-    )
+    stats_endpoint: str = option("", type="endpoint", doc="ZeroMQ endpoint of the statistics; it turns statsd on")
     multicast_endpoint: str = option(
         "", type="multicast", doc="UDP multicast address that answers discovery with the endpoint; off by default"
     )
@@ -42,6 +40,7 @@ class CircusSettings:
         False, type="boolean", doc="a TCP endpoint without auth that is not on loopback is meant, and not refused"
     )
     statsd: bool = option(False, type="boolean", doc="run circusd-stats")
+    statsd_children: bool = option(False, type="boolean", doc="circusd-stats tells of children of processes as well")
     statsd_close_outputs: bool = option(False, type="boolean", doc="stdout and stderr of circusd-stats go to /dev/null")
     httpd: bool = option(False, type="boolean", doc="run circushttpd, the web console")
     httpd_host: str = option("localhost", type="text", doc="address that the web console binds to")

@@ -179,7 +179,8 @@ def _written(config: Config) -> list[WatcherSettings]:
 
 def _stats(settings: CircusSettings) -> WatcherSettings:
     closed = settings.statsd_close_outputs
-    stats = _registered(STATS, stats_endpoint=settings.stats_endpoint or default_stats_endpoint())
+    endpoint = settings.stats_endpoint or default_stats_endpoint()
+    stats = _registered(STATS, stats_endpoint=endpoint, children=str(settings.statsd_children))
     return replace(stats, name=STATS, use_sockets=True, close_child_stdout=closed, close_child_stderr=closed)
 
 

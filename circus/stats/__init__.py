@@ -7,7 +7,10 @@ from circus.hooks import OptionSpec, PluginSpec, hookimpl
 CIRCUSD_STATS = PluginSpec(
     "circusd-stats",
     "circus.stats.collector:CircusStats",
-    options=(OptionSpec("stats_endpoint", "endpoint", doc="ZeroMQ endpoint on which it publishes"),),
+    options=(
+        OptionSpec("stats_endpoint", "endpoint", doc="ZeroMQ endpoint on which it publishes"),
+        OptionSpec("children", "boolean", False, doc="tell of the children of each process as well"),
+    ),
     doc="Publish what processes use of the machine; statsd = True in [circus] runs it.",
 )
 

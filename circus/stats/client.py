@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import zmq
 
 from circus.client import connect
 from circus.util import default_stats_endpoint
+
+_HIGH_WATER_MARK: Final = 10_000
+"""Messages that wait until they are read, each second's coming all at once; those beyond them are lost."""
 
 Message = tuple[str, str | None, dict[str, Any]]
 
@@ -29,6 +32,7 @@ class StatsClient:
         self._own_context = context is None
         self.context = context or zmq.Context()
         self._socket: zmq.Socket[Any] = self.context.socket(zmq.SUB)
+        self._socket.set_hwm(_HIGH_WATER_MARK)
         self._socket.setsockopt(zmq.SUBSCRIBE, b"stat.")
         connect(self._socket, self.endpoint, ssh_server, None)
 

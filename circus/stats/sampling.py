@@ -6,10 +6,10 @@ of opening it, and an open one never tells of another process that has the numbe
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import pwd
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from circus.util import human_size
@@ -24,6 +24,9 @@ _CLUE: Final = "schedstat" if os.path.exists("/proc/self/schedstat") else "stat"
 """File that stays the same while the first thread of a process does not run: at a fifth of the price of ``stat``."""
 _FRESH: Final = 5
 """Looks at which a new process is asked what it runs: it may have been a shell that made way for the program."""
+
+_STARTED: Final = 19
+"""Where the start of the process stands among the fields of ``stat``, in ticks since the machine's own."""
 
 FILES: Final = 2
 """Files that are open for one process."""
@@ -49,8 +52,8 @@ class Usage(NamedTuple):
 class Sampled:
     """One process that is looked at again and again.
 
-    ``name`` is published with it. Each method raises ``ProcessLookupError`` when the process is gone. With
-    ``keep_open`` its files stay open.
+    ``name`` is published with it. What looks at it raises ``ProcessLookupError`` when it is gone. With ``keep_open``
+    its files stay open.
     """
 
     __slots__ = (
@@ -59,6 +62,7 @@ class Sampled:
         "_fresh",
         "_ran",
         "_read_at",
+        "_started",
         "create_time",
         "name",
         "pid",
@@ -80,36 +84,23 @@ class Sampled:
         stat = _open(pid, "stat")
         try:
             self.username = _user_name(os.fstat(stat).st_uid)
-            self.create_time = _booted_at() + int(_fields(os.pread(stat, _LONGEST, 0))[19]) / _TICKS
+            self._started = fields_of(os.pread(stat, _LONGEST, 0))[_STARTED]
+            self.create_time = _booted_at() + int(self._started) / _TICKS
             self.program = _program(pid)
             if keep_open:
-                self._files = (os.dup(stat), _open(pid, _CLUE))
+                self._files = (stat, _open(pid, _CLUE))
         finally:
-            os.close(stat)
+            if self._files is None:
+                os.close(stat)
 
     def look(self, mono: float) -> Usage:
         """Return what it uses at ``mono`` (monotonic seconds)."""
         if self._files is None:
-            with contextlib.ExitStack() as stack:
-                files = [_open(self.pid, name) for name in ("stat", _CLUE)]
-                for descriptor in files:
-                    stack.callback(os.close, descriptor)
-                return self._look(files[0], files[1], mono)
-        return self._look(*self._files, mono)
-
-    def message(self, now: float) -> bytes:
-        """Return what is published of it, as JSON, ``now`` being the time of day."""
-        if not self._encoded:
-            self._encoded = json.dumps(self._info()).encode()[1:]
-        return b'{"age": %.3f, %b' % (now - self.create_time, self._encoded)
-
-    def close(self) -> None:
-        """Look at it no more."""
-        for descriptor in self._files or ():
-            os.close(descriptor)
-        self._files = None
-
-    def _look(self, stat: int, clue: int, mono: float) -> Usage:
+            fields = fields_of(read_stat(self.pid))
+            if fields[_STARTED] != self._started:
+                raise ProcessLookupError(self.pid)  # another one has its number
+            return self._take(fields, b"", mono)
+        stat, clue = self._files
         ran = os.pread(clue, _LONGEST, 0)
         before = self.usage
         if before is not None and ran == self._ran and before.threads == 1:
@@ -117,7 +108,27 @@ class Sampled:
                 self.usage, self._encoded = before._replace(cpu=0.0), b""
             self._read_at = mono
             return self.usage or before
-        fields = _fields(os.pread(stat, _LONGEST, 0))
+        return self._take(fields_of(os.pread(stat, _LONGEST, 0)), ran, mono)
+
+    def message(self, now: float, children: Iterable[bytes] = ()) -> bytes:
+        """Return what is published of it, as JSON: ``now`` is the time of day, ``children`` is JSON as well."""
+        if not self._encoded:
+            about = {"subtopic": self.pid, "name": self.name}
+            self._encoded = json.dumps(self._info() | about).encode()[1:]
+        return b'{"age": %.3f, "children": [%b], %b' % (now - self.create_time, b", ".join(children), self._encoded)
+
+    def as_child(self, now: float) -> bytes:
+        """Return what stands among the children of another process; its own ones are left out."""
+        return json.dumps(self._info() | {"age": round(now - self.create_time, 3), "children": []}).encode()
+
+    def close(self) -> None:
+        """Look at it no more."""
+        for descriptor in self._files or ():
+            os.close(descriptor)
+        self._files = None
+
+    def _take(self, fields: list[bytes], ran: bytes, mono: float) -> Usage:
+        before = self.usage
         cpu_time = (int(fields[11]) + int(fields[12])) / _TICKS
         cpu = 0.0
         if before is not None and mono > self._read_at:
@@ -148,13 +159,10 @@ class Sampled:
             "mem": usage.mem,
             "ctime": f"{int(usage.cpu_time // 60)}:{usage.cpu_time % 60:05.2f}",
             "create_time": self.create_time,
-            "children": [],
             "rss": usage.rss,
             "vms": usage.vms,
             "cpu_time": usage.cpu_time,
             "threads": usage.threads,
-            "subtopic": self.pid,
-            "name": self.name,
         }
 
 
@@ -165,8 +173,17 @@ def _open(pid: int, name: str) -> int:
         raise ProcessLookupError(pid) from None
 
 
-def _fields(line: bytes) -> list[bytes]:
-    """The fields of ``stat`` from the state on: the name before it may hold blanks and brackets."""
+def read_stat(pid: int) -> bytes:
+    """Return the line that ``/proc/PID/stat`` holds. Raise ``ProcessLookupError`` if there is no such process."""
+    stat = _open(pid, "stat")
+    try:
+        return os.read(stat, _LONGEST)
+    finally:
+        os.close(stat)
+
+
+def fields_of(line: bytes) -> list[bytes]:
+    """Return the fields of ``stat`` from the state on: the name before it may hold blanks and brackets."""
     return line[line.rindex(b")") + 2 :].split()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import socket
 import subprocess
@@ -20,11 +22,24 @@ SLEEPERS = "[watcher:My Sleepers]\ncmd = sleep 1000\nnumprocesses = 2\n"
 Seen = dict[tuple[str, str | None], dict[str, Any]]
 
 
+def open_files(pid: int, folder: str) -> set[str]:
+    """What a process has open in a folder."""
+    found = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found.add(os.readlink(descriptor))
+    return {path for path in found if path.startswith(folder) and path.endswith("stat")}
+
+
 class Listener:
     """Keeps the last message of each watcher, process and socket."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, *topics: str) -> None:
         self.client = StatsClient(endpoint)
+        if topics:
+            self.client._socket.unsubscribe("stat.")
+        for topic in topics:
+            self.client._socket.subscribe(topic)
         self.seen: Seen = {}
 
     def until(self, condition: Callable[[Seen], object], what: str) -> Seen:
@@ -99,6 +114,12 @@ def test_who_comes_and_who_goes(
     listener.seen.clear()
     listener.until(lambda seen: len(seen) >= 3, "another round")
     assert not [topic for topic in listener.seen if topic[0] == "my_sleepers"]
+    circusd.ok("rm", name="late", nostop=True)
+    circusd.ok("start", name="my sleepers")
+    listener.until(lambda seen: total in seen, "those are back")
+    listener.seen.clear()
+    listener.until(lambda seen: total in seen, "another round")
+    assert not [topic for topic in listener.seen if topic[0] == "late"], "it outlives its watcher"
 
 
 def test_nothing_is_open_while_nobody_listens(
@@ -107,16 +128,70 @@ def test_nothing_is_open_while_nobody_listens(
     circusd.start(SLEEPERS)
     stats = by_hand()
 
-    def open_files() -> list[str]:
-        run = subprocess.run(
-            ["find", f"/proc/{stats.pid}/fd", "-printf", "%l\\n"], capture_output=True, text=True, check=False
-        )
-        return [line for line in run.stdout.split("\n") if line.startswith("/proc/") and "stat" in line]
-
     listener.until(lambda seen: ("my_sleepers", None) in seen, "it publishes")
-    assert open_files()
+    assert open_files(stats.pid, "/proc/")
     listener.client.stop()
-    wait_until(lambda: not open_files(), "nothing of a process is open")
+    wait_until(lambda: not open_files(stats.pid, "/proc/"), "nothing of a process is open")
+
+
+def test_only_what_somebody_has_subscribed_to_is_looked_at(
+    circusd: Circusd, by_hand: Callable[[], subprocess.Popen[bytes]]
+) -> None:
+    circusd.start(f"{SLEEPERS}[watcher:other]\ncmd = sleep 1000\nnumprocesses = 2\n")
+    stats = by_hand()
+    _, second = circusd.ok("list", name="my sleepers")["pids"]
+    everything = Listener(f"ipc://{circusd.folder}/stats")
+    everything.until(lambda seen: len(seen) >= 8, "two watchers, and circusd")
+    one = Listener(f"ipc://{circusd.folder}/stats", f"stat.my_sleepers.{second}")
+    one.until(lambda seen: seen, "there is a message")
+    everything.client.stop()
+    wait_until(
+        lambda: open_files(stats.pid, "/proc/") == {f"/proc/{second}/stat", f"/proc/{second}/schedstat"}, "one is left"
+    )
+    for _ in range(2):
+        one.seen.clear()
+        one.until(lambda seen: seen, "there is another one")
+        assert list(one.seen) == [("my_sleepers", str(second))]
+    one.client.stop()
+
+
+def test_children_on_request(circusd: Circusd, listener: Listener) -> None:
+    stats = f"stats_endpoint = ipc://{circusd.folder}/stats\nstatsd_children = True"
+    circusd.start("[watcher:family]\nshell = True\ncmd = sleep 1000 & sleep 1001 & wait\n", circus=stats)
+    (pid,) = circusd.ok("list", name="family")["pids"]
+    topic = ("family", str(pid))
+    seen = listener.until(lambda seen: len(seen.get(topic, {}).get("children", ())) == 2, "two children")
+    asked = circusd.ok("stats", name="family", process=pid)["info"]["children"]
+    told = seen[topic]["children"]
+    assert {child["pid"] for child in told} == {child["pid"] for child in asked}
+    assert set(asked[0]) <= set(told[0])
+    assert (told[0]["cmdline"], told[0]["children"]) == ("sleep", [])
+
+
+def test_a_successor_takes_over_and_leaves_nothing_open(circusd: Circusd, listener: Listener) -> None:
+    circusd.start(SLEEPERS, circus=f"stats_endpoint = ipc://{circusd.folder}/stats")
+    total = ("my_sleepers", None)
+    listener.until(lambda seen: total in seen, "it publishes")
+    (killed,) = circusd.ok("list", name="circusd-stats")["pids"]
+    circusd.ok("signal", name="circusd-stats", signum="kill")
+    wait_until(lambda: circusd.ok("list", name="circusd-stats")["pids"] not in ([killed], []), "there is another one")
+    (successor,) = circusd.ok("list", name="circusd-stats")["pids"]
+    listener.until(lambda seen: ("circus", str(successor)) in seen, "it publishes at the same endpoint")
+    pids = circusd.ok("list", name="my sleepers")["pids"]
+
+    def renewed() -> None:
+        nonlocal pids
+        circusd.ok("restart", name="my sleepers", waiting=True)
+        pids = circusd.ok("list", name="my sleepers")["pids"]
+        listener.until(lambda seen: sorted(seen[total]["pid"]) == sorted(pids), "others are there")
+
+    renewed()
+    wait_until(lambda: len(open_files(successor, "/proc/")) == 8, "two of each that is looked at")
+    before = len(os.listdir(f"/proc/{successor}/fd"))
+    renewed()
+    with StatsClient(f"ipc://{circusd.folder}/stats") as another:
+        assert another.receive(DEADLINE)
+    wait_until(lambda: len(os.listdir(f"/proc/{successor}/fd")) <= before, "as many as before")
 
 
 def test_an_endpoint_in_use(circusd: Circusd, by_hand: Callable[[], subprocess.Popen[bytes]]) -> None:
