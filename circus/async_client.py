@@ -85,8 +85,13 @@ class AsyncCircusClient:
 
     def _connected(self) -> zmq.asyncio.Socket:
         if self._socket is None:
-            self._socket = self.context.socket(zmq.DEALER)
-            connect(self._socket, self.endpoint, self.ssh_server, self.ssh_keyfile)
+            socket = self.context.socket(zmq.DEALER)
+            try:
+                connect(socket, self.endpoint, self.ssh_server, self.ssh_keyfile)
+            except CallError:
+                socket.close(linger=0)  # the next call tries again
+                raise
+            self._socket = socket
         return self._socket
 
     async def _read(self, socket: zmq.asyncio.Socket) -> None:
