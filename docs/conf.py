@@ -26,5 +26,6 @@ man_pages = [
     ("man/circusd", "circusd", "supervise the processes of an ini file", [], 8),
     ("man/circusctl", "circusctl", "look at and steer a running circusd", [], 1),
     ("man/circus-plugin", "circus-plugin", "run one plugin beside a circusd", [], 1),
+    ("man/circus-top", "circus-top", "watch a circusd and what its processes use", [], 1),
     ("man/circusd-stats", "circusd-stats", "publish what the processes of a circusd use", [], 1),
 ]

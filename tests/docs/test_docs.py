@@ -102,7 +102,7 @@ def test_what_authors_test_with_is_described() -> None:
     assert not [name for found in members for name, member in found if name[0] != "_" and not inspect.getdoc(member)]
 
 
-@pytest.mark.parametrize("script", ["circusd", "circusctl", "circus-plugin", "circusd-stats"])
+@pytest.mark.parametrize("script", ["circusd", "circusctl", "circus-plugin", "circusd-stats", "circus-top"])
 def test_man_pages_have_the_options_of_the_programs(script: str) -> None:
     module = script.rpartition("-")[2]
     code = f"import sys; from circus.cli.{module} import main; sys.exit(main())"

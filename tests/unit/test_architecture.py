@@ -59,7 +59,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     # A class that somebody has derived from one of circusd's own streams runs there too.
     "plugins": BASE | CLIENTS | {"hooks", "hooks.registry", "stream"},
     **dict.fromkeys(("stats", "web"), BASE | CLIENTS | {"endpoints", "hooks", "hooks.registry", "plugins"}),
-    "cli": BASE | FACES | CLIENTS | DAEMON | {"hooks", "plugins", "stats", "web"},
+    "top": BASE | CLIENTS | {"endpoints", "stats"},
+    "cli": BASE | FACES | CLIENTS | DAEMON | {"hooks", "plugins", "stats", "top", "web"},
     "testing": BASE
     | FACES
     | CLIENTS
