@@ -163,7 +163,7 @@ class Capture:
         """
         chosen = None
         if watcher is not None:
-            chosen = [pipe.sink for process in self._of(watcher) for pipe in process.pipes]
+            chosen = [pipe.sink for process in self._of(watcher) for pipe in list(process.pipes)]
         failures: list[str] = []
         self._in_turn(lambda pump: failures.extend(pump.reopen(chosen)), partial(done, failures))
 
