@@ -68,7 +68,8 @@ def _misplaced(stream: str, name: str) -> str:
 
 def for_programs(stream: str, options: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """What is wrong with a stream that did not come from a program; as :func:`faults` returns them."""
-    if options.get("class", "").replace(":", ".").rpartition(".")[2] == "QueueStream":
+    module, _, name = options.get("class", "").replace(":", ".").rpartition(".")
+    if name == "QueueStream" and (not module or f"{module}.".startswith("circus.stream.")):
         message = f"QueueStream is for programs that circusd is embedded in; accepted: {_others()}, or {ACCEPTED}"
         yield f"{stream}.class", message
 

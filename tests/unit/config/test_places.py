@@ -16,6 +16,7 @@ from circus.config import check
 from circus.config.loader import load
 from circus.config.places import place_problems, require_places
 from circus.config.schema import WatcherSettings
+from circus.config.streams import for_programs
 from circus.exc import ConfigError, MessageError
 
 Write = Callable[..., str]
@@ -201,5 +202,7 @@ def test_commands_are_refused() -> None:
 
 def test_a_queue_is_for_programs() -> None:
     settings = WatcherSettings.from_options("w", "w", {"stderr_stream": {"class": "circus.stream:QueueStream"}})
+    assert not list(for_programs("stdout_stream", {"class": "./mine.py:QueueStream"}))
+    assert not list(for_programs("stdout_stream", {"class": "mine.QueueStream"}))
     with pytest.raises(MessageError, match=r"'stderr_stream.class': QueueStream is for programs"):
         require_places(settings, ["stderr_stream.class"])
