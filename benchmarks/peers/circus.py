@@ -24,16 +24,16 @@ class Circus(Peer):
     def version(self) -> str:
         return distribution_version(self.programs / "python", "circus")
 
-    def write(self, folder: Path, workers: int, command: Sequence[str]) -> None:
-        self.write_watchers(folder, _watcher(WATCHER, workers, command))
+    def write(self, folder: Path, workers: int, command: Sequence[str], options: str = "") -> None:
+        self.write_watchers(folder, _watcher(WATCHER, workers, command), options)
 
-    def write_watchers(self, folder: Path, watchers: str) -> None:
-        """Write the configuration with these sections."""
+    def write_watchers(self, folder: Path, watchers: str, options: str = "") -> None:
+        """Write the configuration with these sections, and more lines of ``[circus]``."""
         (folder / "circus.ini").write_text(
             "[circus]\n"
             f"endpoint = ipc://{folder / 'control'}\n"
             f"pubsub_endpoint = {self.pubsub(folder)}\n"
-            f"multicast_endpoint =\n{watchers}"
+            f"multicast_endpoint =\n{options}{watchers}"
         )
 
     def argv(self, folder: Path) -> list[str]:
