@@ -78,7 +78,7 @@ class Feed:
             raise CallError("circusd is gone", "no-daemon")
         reply = await self._client.send_message(command, **properties)
         if reply.get("status") == "error":
-            raise CallError(str(reply.get("reason")), "refused")
+            raise CallError(str(reply.get("reason")), "error")
         return reply
 
     async def _run(self) -> None:
@@ -89,6 +89,10 @@ class Feed:
                 await self._turn(time.time())
             except CallError as error:
                 self._lose_daemon(self._absence(error), keep=error.kind != "no-daemon")
+                await asyncio.sleep(1)
+            except (KeyError, TypeError, ValueError) as error:
+                place = self.places.command_endpoint
+                self._lose_daemon(f"what answers at {place} is no circusd that can be understood: {error!r}")
                 await asyncio.sleep(1)
             now = time.time()
             self.model.forget(now)

@@ -72,11 +72,19 @@ class Listening:
             except zmq.Again:
                 break
             read += 1
-            self._receive(topic.decode(), json.loads(message))
+            self._take(topic, message)
         self._hear_monitor()
         if read == _PER_TURN:
             # libzmq's descriptor signals edges: nobody tells of what is still there.
             self._loop.call_soon(self._read)
+
+    def _take(self, topic: bytes, message: bytes) -> None:
+        try:
+            decoded, data = topic.decode(), json.loads(message)
+        except ValueError:
+            return  # whoever says this is not whom we mean
+        if isinstance(data, dict):
+            self._receive(decoded, data)
 
     def _hear_monitor(self) -> None:
         while not self._socket.closed:

@@ -282,3 +282,13 @@ def test_an_asynchronous_cast() -> None:
 
     with Responder(lambda _: None) as server:
         assert asyncio.run(run(server.endpoint))["status"] == "ok"
+
+
+def test_the_asynchronous_client_tries_again_where_it_could_not_connect() -> None:
+    async def run() -> None:
+        async with AsyncCircusClient(endpoint="nonsense", timeout=30) as client:
+            for _ in range(2):
+                with pytest.raises(CallError, match="no endpoint"):
+                    await client.send_message("list")
+
+    asyncio.run(run())
