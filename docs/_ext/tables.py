@@ -138,6 +138,10 @@ def command_lines() -> Iterator[str]:
             yield from property_lines(command.properties)
 
 
+def _literals(keys: str) -> str:
+    return ", ".join(f"``{key}``" for key in keys.split(", "))
+
+
 def event_lines() -> Iterator[str]:
     for action, (keys, doc) in events.ACTIONS.items():
         yield f".. event:: {action}"
@@ -145,7 +149,8 @@ def event_lines() -> Iterator[str]:
         yield f"   {doc}"
         if keys:
             yield ""
-            yield f"   :Keys: {', '.join(f'``{key.strip()}``' for key in keys.split(','))}"
+            always, _, sometimes = keys.partition("; ")
+            yield f"   :Keys: {_literals(always)}" + (f"; in some cases {_literals(sometimes)}" if sometimes else "")
         yield ""
 
 
