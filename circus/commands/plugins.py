@@ -30,7 +30,7 @@ class Plugins(Command):
         from circus.hooks.registry import registry
 
         found = registry()
-        watchers = {w.name[len("plugin:") :]: w for w in arbiter.watchers.values() if w.settings.is_plugin}
+        watchers = {w.name.removeprefix("plugin:"): w for w in arbiter.watchers.values() if w.settings.is_plugin}
         rows = [
             {**_row("plugin", name, _registered(watchers.get(name), name)), **_running(arbiter, watchers.get(name))}
             for name in sorted({*found.plugins, *watchers})

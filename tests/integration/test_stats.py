@@ -219,6 +219,8 @@ def test_circusd_runs_it_and_a_reload_moves_and_ends_it(circusd: Circusd, listen
     (helper,) = circusd.ok("list", name="circusd-stats")["pids"]
     assert seen["circus", str(helper)]["name"] == "circusd-stats"
     assert not [topic for topic in seen if topic[0] == "circusd-stats"]
+    (listed,) = [row for row in circusd.ok("plugins")["plugins"] if row["kind"] == "plugin" and row["state"]]
+    assert (listed["name"], listed["state"], listed["distribution"]) == ("circusd-stats", "active", "circus")
 
     circusd.write(SLEEPERS, circus=f"{stats}2")
     assert "replace watcher circusd-stats" in "\n".join(circusd.ok("plan")["steps"])
