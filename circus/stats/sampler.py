@@ -13,8 +13,11 @@ from circus.stats.sampling import FILES, Sampled
 
 log = logging.getLogger(__name__)
 
-_SPARE: Final = 64
-"""Descriptors that are left for other things than the files of processes."""
+_SHARE: Final = 0.5
+"""Share of all descriptors that files of processes may take: where none is left for a subscriber, libzmq aborts."""
+
+_STEP: Final = 32
+"""Processes whose files are closed where descriptors are short."""
 
 Processes = dict[int, Sampled | None]
 """What is known of each process of a group by its PID; None before the first look."""
@@ -28,7 +31,7 @@ class Sampler:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             soft = hard
-        self._most = max(0, soft - _SPARE) // FILES if soft != resource.RLIM_INFINITY else 1 << 20
+        self._most = int(soft * _SHARE) // FILES if soft != resource.RLIM_INFINITY else 1 << 20
         self._open: set[Sampled] = set()
 
     def look(self, processes: Processes, name: str | None, pids: Iterable[int], mono: float) -> list[Sampled]:
@@ -67,7 +70,7 @@ class Sampler:
 
     def _give_way(self, error: OSError) -> None:
         """Something else needs the descriptors, as each subscriber does: keep fewer files open from now on."""
-        for _ in range(min(_SPARE // FILES, len(self._open))):
+        for _ in range(min(_STEP, len(self._open))):
             self._open.pop().close()
         if len(self._open) < self._most:
             log.warning("%s: the files of %d processes stay open, no more", error.strerror, len(self._open))
