@@ -15,7 +15,7 @@ from circus.events import Event
 from circus.exc import CallError
 from circus.stats.client import split
 from circus.top.listening import Listening
-from circus.top.places import UNRELATED, Places
+from circus.top.places import NO_STATS, NOBODY, OLD, UNRELATED, Places
 
 if TYPE_CHECKING:
     from circus.top.model import Json, Model
@@ -30,10 +30,6 @@ _PAST: Final = 50
 """Events from before circus-top was started that are shown."""
 _REPLY: Final = 3.0
 """Seconds to wait for a reply."""
-
-NO_STATS: Final = (
-    "no statistics at {endpoint}: set 'statsd = True' in the section [circus] of circusd's file, or run circusd-stats"
-)
 
 
 class Feed:
@@ -51,6 +47,11 @@ class Feed:
         self._asked = 0.0
         self._begun = time.time()
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def stats_endpoint(self) -> str | None:
+        """Where the statistics are listened to, once that is known."""
+        return self._stats.endpoint if self._stats is not None else None
 
     def start(self) -> None:
         """Begin, on the running loop."""
@@ -121,6 +122,8 @@ class Feed:
             await asyncio.sleep(_ROUND)
             return
         pubsub, stats = self.places.told(options)
+        if self._stats is None or self._stats.endpoint != stats:
+            self._listen_to_stats(stats)
         if self._events is None or self._events.endpoint != pubsub:
             if self._events is not None:
                 self._events.close()
@@ -129,8 +132,6 @@ class Feed:
                     self.model.take_event(Event(entry["topic"], entry["data"]))
             topics = ("watcher.", TICK, self._sync)
             self._events = Listening(pubsub, self.places.ssh, topics, self._hear, self._lose_events)
-        if self._stats is None or self._stats.endpoint != stats:
-            self._listen_to_stats(stats)
         self.model.daemon.hear(time.time())
         self._changed = True
 
@@ -181,9 +182,11 @@ class Feed:
 
     def _absence(self, error: CallError) -> str:
         """Say what to do about it: options of circus-top have names of their own."""
+        endpoint = self.places.command_endpoint
+        if str(error).startswith("unknown command"):
+            return OLD.format(command=endpoint)
         if error.kind != "no-daemon":
             return str(error)
-        endpoint = self.places.command_endpoint
         if self._events is not None:
             return f"circusd is gone from {endpoint}; waiting for it"
-        return f"no circusd at {endpoint}. Start it, or name its endpoint by --command-endpoint or CIRCUSCTL_ENDPOINT"
+        return NOBODY.format(command=endpoint)

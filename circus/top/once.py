@@ -9,9 +9,8 @@ from circus.client import CircusClient
 from circus.events import HELPERS, topic_name
 from circus.exc import CallError
 from circus.stats.client import StatsClient
-from circus.top.feed import NO_STATS
 from circus.top.model import Model
-from circus.top.places import UNRELATED, Places
+from circus.top.places import NO_STATS, NOBODY, OLD, UNRELATED, Places
 from circus.top.rows import HEAD, View
 
 if TYPE_CHECKING:
@@ -31,9 +30,11 @@ def gather(places: Places, timeout: float) -> tuple[Model, list[str]]:
     model, remarks = Model(timeout), []
     stats = places.told({})[1]
     try:
-        stats = _ask(model, places)
+        stats, old = _ask(model, places)
+        remarks += old
     except CallError as error:
-        remarks.append(str(error))
+        absent = error.kind == "no-daemon" and places.ssh is None
+        remarks.append(NOBODY.format(command=places.command_endpoint) if absent else str(error))
     with StatsClient(stats, places.ssh) as client:
         _listen(model, client, timeout)
     if not model.stats.up:
@@ -43,15 +44,17 @@ def gather(places: Places, timeout: float) -> tuple[Model, list[str]]:
     return model, remarks
 
 
-def _ask(model: Model, places: Places) -> str:
-    """Ask circusd how everything is, and where the statistics are."""
+def _ask(model: Model, places: Places) -> tuple[str, list[str]]:
+    """Ask circusd how everything is, and where the statistics are; return that, and what it cannot tell."""
     with CircusClient(endpoint=places.command_endpoint, ssh_server=places.ssh, patience=_PATIENCE) as client:
         options = client.send_message("globaloptions").get("options", {})
         if not places.is_related(options):
             raise CallError(UNRELATED.format(command=places.command_endpoint))
-        model.take_status(client.send_message("status", detail=True))
+        reply = client.send_message("status", detail=True)
+        model.take_status(reply)
         model.daemon.hear(time.time())
-    return places.told(options)[1]
+    old = [] if "details" in reply else [OLD.format(command=places.command_endpoint)]
+    return places.told(options)[1], old
 
 
 def _listen(model: Model, client: StatsClient, timeout: float) -> None:

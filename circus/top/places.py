@@ -16,6 +16,13 @@ UNRELATED = (
 )
 
 
+NOBODY = "no circusd at {command}. Start it, or name its endpoint by --command-endpoint or CIRCUSCTL_ENDPOINT"
+OLD = "only statistics: circusd at {command} is of a version before 1.0, which tells neither its state nor its events"
+NO_STATS = (
+    "no statistics at {endpoint}: set 'statsd = True' in the section [circus] of circusd's file, or run circusd-stats"
+)
+
+
 class Places(NamedTuple):
     """The endpoints that somebody has named; None for those that circusd is asked for."""
 
