@@ -15,6 +15,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from circus.config.faults import Place, Report
+from circus.config.helpers import helpers
 from circus.config.ini import Document
 from circus.hooks.references import is_file, is_path, path_fault
 from circus.hooks.registry import registry
@@ -180,14 +181,16 @@ def _references(config: Config, document: Document) -> list[_Reference]:
 def _import_all(groups: list[dict[str, Any]]) -> dict[tuple[int, str], str | None]:
     """What is wrong with each path of each group; None if nothing is."""
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(folder or os.getcwd() for folder in sys.path)}
-    child = subprocess.Popen(
-        [sys.executable, "-c", _CHILD],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=env,
-        start_new_session=True,
-    )
+    with helpers.start():
+        child = subprocess.Popen(
+            [sys.executable, "-c", _CHILD],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=env,
+            start_new_session=True,
+        )
+        helpers.pids.add(child.pid)
     late = False
     try:
         output, _ = child.communicate(json.dumps(groups).encode(), timeout=TIME_LIMIT)
@@ -196,6 +199,8 @@ def _import_all(groups: list[dict[str, Any]]) -> dict[tuple[int, str], str | Non
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         output, _ = child.communicate()
+    finally:
+        helpers.pids.discard(child.pid)
     outcomes: dict[tuple[int, str], str | None] = {}
     for line in output.decode().splitlines():
         number, path, fault = json.loads(line)

@@ -14,6 +14,7 @@ import zmq
 
 from circus import commands
 from circus.commands.dispatch import Dispatcher
+from circus.config.helpers import helpers
 from circus.config.unserved import not_yet_served, refuse_unprotected
 from circus.daemon.demand import Demand
 from circus.daemon.host import Host
@@ -142,6 +143,7 @@ class Daemon:
         if self._signals is not None:
             # Whoever asks again now that everything is stopped must not spoil the exit status.
             self._signals.close(ignored=(*_SHUTDOWN, signal.SIGHUP))
+        helpers.end()  # a thread waits for each
         self.loop.run_until_complete(self.loop.shutdown_default_executor())
         self.loop.close()
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from circus.config.helpers import helpers
 from circus.kernel import tree
 from circus.kernel.strangers import Strangers
 
@@ -116,7 +117,7 @@ class Orphans:
         found: dict[int, dict[str, set[int]]] = {}
         for pid in self._orphan_pids():
             mark = self._identify(pid)
-            if mark is None and self.strangers.is_starting(pid):
+            if mark is None and (helpers.may_have(pid) or self.strangers.is_starting(pid)):
                 self._loop.call_later(LOOK_AGAIN, self._queue.wake, self)
             elif mark is None:
                 self.strangers.add(pid)
@@ -134,7 +135,8 @@ class Orphans:
         self._forget_ended({mark for marks in found.values() for mark in marks})
 
     def _orphan_pids(self) -> list[int]:
-        return [pid for pid in tree.own_children(self.reaper.watched) if pid not in self.strangers]
+        others = tree.own_children(self.reaper.watched)
+        return [pid for pid in others if pid not in self.strangers and pid not in helpers.pids]
 
     def _identify(self, pid: int) -> str | None:
         mark = self._adopted.get(pid) or self._read_mark(pid)

@@ -63,6 +63,8 @@ class Strangers:
 
     async def end(self, grace: float) -> None:
         """Send SIGTERM, after ``grace`` seconds SIGKILL, and return when they are gone or cannot be ended."""
+        # Whoever was collected by somebody else has a number that may be another process's by now.
+        self.pids.intersection_update(tree.own_children())
         self._ended = asyncio.Event()
         for signum, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, GRACE)):
             if not self.pids:

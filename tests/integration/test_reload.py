@@ -556,3 +556,38 @@ def test_warnings_of_the_new_file_are_told(circusd: Circusd) -> None:
     circusd.write(AB + "gracefull_timeout = 3\n")
     circusd.ok("reloadconfig")
     assert "did you mean graceful_timeout?" in circusd.output()
+
+
+def hooked(circusd: Circusd) -> None:
+    """Start a daemon with a hook that is imported at once, and once there is a file ``wait``, never."""
+    (circusd.folder / "waits.py").write_text(
+        "import os, sys, time\n"
+        "while sys.argv[0] == '-c' and os.path.exists('wait'):\n"
+        "    open('importing', 'w').close()\n    time.sleep(0.01)\n"
+        "def agree(**_):\n    return True\n"
+    )
+    circusd.start(AB + "hooks.before_start = waits.agree\n", env={"PYTHONPATH": str(circusd.folder)})
+    (circusd.folder / "wait").touch()
+
+
+def test_what_tries_imports_is_nobody_s_orphan(circusd: Circusd) -> None:
+    """Its number may be another process's when circusd ends, which was sent SIGKILL then."""
+    hooked(circusd)
+    reload = Later(circusd, "reloadconfig")
+    wait_until((circusd.folder / "importing").exists, "the import is tried")
+    circusd.ok("restart", name="a")
+    (circusd.folder / "wait").unlink()
+    reload.join()
+    assert reload.reply["steps"] == ["nothing has changed"]
+    assert circusd.stop() == 0
+    assert "no watcher" not in circusd.output()
+
+
+def test_an_import_without_end_does_not_hold_circusd_up(circusd: Circusd) -> None:
+    # It would be ended after ten seconds anyway.
+    (circusd.folder / "sitecustomize.py").write_text("import circus.config.dotted as it; it.TIME_LIMIT = 1000\n")
+    hooked(circusd)
+    circusd.ok("reloadconfig", waiting=False)
+    wait_until((circusd.folder / "importing").exists, "the import is tried")
+    assert circusd.stop() == 0
+    assert not circusd.descendants()
