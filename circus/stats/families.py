@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Container
 
-from circus.stats.sampling import Sampled, fields_of, read_stat
+from circus.stats.sampling import Sampled, read_stat
 
 
 class Families:
@@ -20,13 +19,12 @@ class Families:
         """Find the children of ``parents``, none of which is a child of another one."""
         self._children = {}
         found = set()
-        for entry in os.listdir("/proc"):
-            if entry.isdigit() and int(entry) not in parents:
-                with contextlib.suppress(OSError):
-                    parent = int(fields_of(read_stat(int(entry)))[1])
-                    if parent in parents:
-                        self._children.setdefault(parent, []).append(int(entry))
-                        found.add(int(entry))
+        for pid in (int(entry) for entry in os.listdir("/proc") if entry.isdigit()):
+            if pid not in parents:
+                parent = _parent(pid)
+                if parent in parents:
+                    self._children.setdefault(parent, []).append(pid)
+                    found.add(pid)
         self._known = {pid: sampled for pid, sampled in self._known.items() if pid in found}
 
     def of(self, parent: int, mono: float, now: float) -> list[bytes]:
@@ -46,3 +44,13 @@ class Families:
     def rest(self) -> None:
         """Keep nothing in mind while nobody listens."""
         self._children, self._known = {}, {}
+
+
+def _parent(pid: int) -> int:
+    """The parent of a process; 0 if that is not known any more."""
+    try:
+        line = read_stat(pid)
+    except OSError:
+        return 0
+    # Behind the name in brackets, which may hold anything: the state and the parent.
+    return int(line[line.rindex(b")") + 4 :].split(None, 1)[0])

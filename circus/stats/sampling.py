@@ -28,6 +28,8 @@ _FRESH: Final = 5
 _STARTED: Final = 19
 """Where the start of the process stands among the fields of ``stat``, in ticks since the machine's own."""
 
+_RSS: Final = 21
+
 FILES: Final = 2
 """Files that are open for one process."""
 
@@ -60,6 +62,7 @@ class Sampled:
         "_encoded",
         "_files",
         "_fresh",
+        "_line",
         "_ran",
         "_read_at",
         "_started",
@@ -78,6 +81,7 @@ class Sampled:
         """As of the last look."""
         self._files: tuple[int, int] | None = None
         self._fresh = _FRESH
+        self._line = b""
         self._ran = b""
         self._read_at = 0.0
         self._encoded = b""
@@ -101,14 +105,18 @@ class Sampled:
                 raise ProcessLookupError(self.pid)  # another one has its number
             return self._take(fields, b"", mono)
         stat, clue = self._files
-        ran = os.pread(clue, _LONGEST, 0)
         before = self.usage
-        if before is not None and ran == self._ran and before.threads == 1:
-            if before.cpu:
-                self.usage, self._encoded = before._replace(cpu=0.0), b""
-            self._read_at = mono
-            return self.usage or before
-        return self._take(fields_of(os.pread(stat, _LONGEST, 0)), ran, mono)
+        ran = b""
+        if before is None or before.threads == 1:
+            ran = os.pread(clue, _LONGEST, 0)
+            if before is not None and ran == self._ran:
+                return self._rest(before, mono)
+        line = os.pread(stat, _LONGEST, 0)
+        if before is not None and line == self._line:  # it has run, for less than is counted
+            self._ran = ran
+            return self._rest(before, mono)
+        self._line = line
+        return self._take(fields_of(line), ran, mono)
 
     def message(self, now: float, children: Iterable[bytes] = ()) -> bytes:
         """Return what is published of it, as JSON: ``now`` is the time of day, ``children`` is JSON as well."""
@@ -127,6 +135,13 @@ class Sampled:
             os.close(descriptor)
         self._files = None
 
+    def _rest(self, before: Usage, mono: float) -> Usage:
+        if before.cpu:
+            before, self._encoded = before._replace(cpu=0.0), b""
+            self.usage = before
+        self._read_at = mono
+        return before
+
     def _take(self, fields: list[bytes], ran: bytes, mono: float) -> Usage:
         before = self.usage
         cpu_time = (int(fields[11]) + int(fields[12])) / _TICKS
@@ -136,7 +151,7 @@ class Sampled:
         if self._fresh:
             self._fresh -= 1
             self.program = _program(self.pid)
-        rss = int(fields[21]) * _PAGE
+        rss = int(fields[_RSS]) * _PAGE
         nice = "Zombie" if fields[0] == b"Z" else int(fields[16])
         usage = Usage(cpu, cpu_time, round(rss / _MEMORY * 100, 3), rss, int(fields[20]), nice, int(fields[17]))
         if usage != before:
@@ -183,8 +198,8 @@ def read_stat(pid: int) -> bytes:
 
 
 def fields_of(line: bytes) -> list[bytes]:
-    """Return the fields of ``stat`` from the state on: the name before it may hold blanks and brackets."""
-    return line[line.rindex(b")") + 2 :].split()
+    """Return the fields of ``stat`` from the state to the memory: the name before it may hold blanks and brackets."""
+    return line[line.rindex(b")") + 2 :].split(None, _RSS + 1)
 
 
 def _program(pid: int) -> str:
