@@ -23,7 +23,7 @@ from circus.commands.base import Property
 from circus.config.schema import WATCHER
 from circus.protocol import MESSAGE_LIMIT
 from tests.seen import deaf, open_descriptors, resident
-from tests.support import Circusd, Events, is_alive, wait_until
+from tests.support import Circusd, Events, free_port, is_alive, wait_until
 
 SLEEP = "cmd = sleep 300"
 STUBBORN = "cmd = sh -c \"trap '' TERM; while :; do sleep 1; done\""
@@ -250,11 +250,10 @@ def test_bytes_that_are_not_of_this_protocol(circusd: Circusd, endpoint: str, tr
 
 def free_ports(count: int) -> list[int]:
     """Ports that nobody uses now."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [made.getsockname()[1] for made in held]
-    for made in held:
-        made.close()
-    return ports
+    ports: set[int] = set()
+    while len(ports) < count:
+        ports.add(free_port())
+    return list(ports)
 
 
 def connect_raw(endpoint: str) -> socket.socket:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -16,14 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import BIN, DEADLINE, Circusd, wait_until
+from tests.support import BIN, DEADLINE, Circusd, free_port, wait_until
 
 ROOT = Path(__file__).parents[2]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def run(circusd: Circusd, example: Path, **variables: str) -> None:

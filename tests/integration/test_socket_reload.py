@@ -11,7 +11,7 @@ import pytest
 
 from tests.asking import SERVE, ask
 from tests.sockets import answers
-from tests.support import Circusd, is_alive, wait_until
+from tests.support import Circusd, free_port, is_alive, wait_until
 
 TEXT = """
 [watcher:web]
@@ -52,12 +52,6 @@ class Served:
         """Every connection is served by a process of the watcher."""
         wait_until(lambda: ask((host, port)) in self.circusd.pids(name), f"{name} is served at {port}")
         assert {ask((host, port)) for _ in range(20)} <= set(self.circusd.pids(name))
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 @pytest.fixture

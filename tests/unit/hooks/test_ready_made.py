@@ -21,7 +21,7 @@ from circus.hooks import ready_made
 from circus.hooks.ready import circus_register_hooks
 from circus.hooks.ready_made import run_command, wait_for_file, wait_for_http, wait_for_port
 from circus.hooks.running import RUNNING, Run
-from tests.support import is_alive, wait_until
+from tests.support import free_port, is_alive, wait_until
 
 ARBITER: Any = SimpleNamespace(endpoint="ipc:///somewhere")
 
@@ -67,12 +67,6 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 def later(act: Any) -> None:
     """Do it once whoever waits has had to try again."""
     threading.Timer(ready_made.PAUSE * 2.5, act).start()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 # Ports.

@@ -314,7 +314,8 @@ def test_users_are_as_without_sockets(listeners: list[socket.socket], options: d
 def test_signals_that_circusd_blocks_or_that_python_ignores(probe: str) -> None:
     code = """
         import os, signal, socket
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may ignore it, as nohup does
+        for ignored in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):  # by nohup, or a shell in the background
+            signal.signal(ignored, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1, signal.SIGTERM])
         one = socket.socket()
         outfit = Outfit(sockets={"web": one.fileno()}, told=1)
