@@ -281,10 +281,7 @@ def test_bash_completes(tmp_path: Path, typed: str, completed: str) -> None:
         bash = interactive_bash(server, tmp_path)
         bash.send(typed.replace("{endpoint}", server.endpoint) + "\t")
         bash.expect_exact(completed)
-        bash.sendintr()
-        bash.sendline("exit")
-        bash.expect(pexpect.EOF)
-        bash.close()
+        bash.close(force=True)  # what is typed while a terminal takes in Ctrl-C is lost, or joined with what was there
 
 
 def test_scripts_for_shells() -> None:
