@@ -28,6 +28,10 @@ def spinning() -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
+def cpu_time(pid: int) -> float:
+    return Sampled(pid, keep_open=False).look(0.0).cpu_time
+
+
 @pytest.mark.parametrize("keep_open", [True, False])
 def test_a_busy_process(spinning: subprocess.Popen[bytes], keep_open: bool) -> None:
     sampled = Sampled(spinning.pid, keep_open=keep_open)
@@ -62,8 +66,14 @@ def test_who_has_worked_and_rests_is_at_zero_again(spinning: subprocess.Popen[by
     sampled.look(time.monotonic())
     wait_until(lambda: sampled.look(time.monotonic()).cpu > 0, "it works")
     assert json.loads(sampled.message(time.time()))["cpu"] > 0
+    ticks = sampled.usage
+    assert ticks is not None
+    wait_until(lambda: cpu_time(spinning.pid) >= ticks.cpu_time + 0.1, "it works on")
     spinning.send_signal(19)
-    wait_until(lambda: sampled.look(time.monotonic()).cpu == 0, "it has been stopped")
+    os.waitid(os.P_PID, spinning.pid, os.WSTOPPED | os.WNOWAIT)
+    # The look after it has stopped is still about the time in which it worked.
+    assert sampled.look(time.monotonic() + 1.0).cpu > 0
+    assert sampled.look(time.monotonic() + 2.0).cpu == 0
     assert json.loads(sampled.message(time.time()))["cpu"] == 0
     sampled.close()
 
