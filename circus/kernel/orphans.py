@@ -115,24 +115,28 @@ class Orphans:
         """Look once, and tell each watcher that has lost a process what is left of it."""
         self._look_is_due = False
         found: dict[int, dict[str, set[int]]] = {}
+        unclear = False
         for pid in self._orphan_pids():
             mark = self._identify(pid)
             if mark is None and (helpers.may_have(pid) or self.strangers.is_starting(pid)):
-                self._loop.call_later(LOOK_AGAIN, self._queue.wake, self)
-            elif mark is None:
-                self.strangers.add(pid)
-            elif _watcher_ident(mark) in self._given_away:
+                unclear = True
+            elif mark and _watcher_ident(mark) in self._given_away:
                 self.strangers.spare(pid)
-            elif _watcher_ident(mark) not in self._watchers:
+            elif mark is None or _watcher_ident(mark) not in self._watchers:
                 self.strangers.add(pid)
             elif mark not in self._live:
                 found.setdefault(_watcher_ident(mark), {}).setdefault(mark, set()).add(pid)
-        unswept, self._unswept = self._unswept, set()
-        for ident in unswept | found.keys():
+        unswept = self._unswept | found.keys()
+        # Of a process between two programs, or just ending, nobody can tell whose it is: it may be anybody's last.
+        self._unswept = unswept - found.keys() if unclear else set()
+        for ident in unswept - self._unswept:
             watcher = self._watchers.get(ident)
             if watcher is not None and watcher.remains.found(found.get(ident, {})):
                 self._queue.wake(watcher)
-        self._forget_ended({mark for marks in found.values() for mark in marks})
+        if unclear:
+            self._loop.call_later(LOOK_AGAIN, self._queue.wake, self)
+        else:
+            self._forget_ended({mark for marks in found.values() for mark in marks})
 
     def _orphan_pids(self) -> list[int]:
         others = tree.own_children(self.reaper.watched)

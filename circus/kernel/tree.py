@@ -90,7 +90,7 @@ def start_time(pid: int) -> float | None:
 
 
 def is_starting(pid: int) -> bool:
-    """Return whether a process is between two programs: it has a moment in which its environment cannot be read."""
+    """Return whether a process is between two programs, or ends: for a moment its environment cannot be read."""
     fields = _stat(pid)
     return bool(fields) and fields[0] not in (b"Z", b"X") and not _read(f"{_PROC}/{pid}/cmdline")
 

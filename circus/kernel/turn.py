@@ -30,7 +30,7 @@ def take(watcher: Watcher, until: float) -> None:
     plan = make_plan(_wanted(watcher), _actual(watcher), now)
     done = held = 0
     for step in plan.steps:
-        if watcher.now() >= until:
+        if (done or held) and watcher.now() >= until:
             break
         if not _may(watcher, step):
             held += 1

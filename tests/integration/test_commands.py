@@ -196,7 +196,7 @@ def test_without_waiting_the_reply_comes_at_once(circusd: Circusd) -> None:
     reply = circusd.call("stop", name="slow")
     assert set(reply) == {"status", "time", "id", "seq"}
     assert circusd.ok("status", name="slow")["status"] == "stopping"
-    (blocker,) = circusd.ok("explain", name="slow")["blocked_by"]
+    (blocker,) = wait_until(lambda: circusd.ok("explain", name="slow")["blocked_by"], "it is being ended")
     assert blocker["pid"] == pid
 
 
