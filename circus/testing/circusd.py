@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import zmq
 
 from circus.events import Event
@@ -224,10 +225,14 @@ class Circusd:
         """End everything; return what a daemon that had been stopped in good order has left behind."""
         ended_by_itself = self.process is not None and self.process.poll() is not None
         left = self.descendants() if ended_by_itself and self.process and self.process.returncode != -9 else []
+        family: list[int] = []
         if self.process is not None and not ended_by_itself:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                # Some programs, nginx and redis among them, write over the environment by which they would be known.
+                family = [child.pid for child in psutil.Process(self.process.pid).children(recursive=True)]
             self.process.kill()
             self.process.wait()
-        for pid in self.descendants():
+        for pid in {*family, *self.descendants()}:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for events in self._subscriptions:
