@@ -2,8 +2,8 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-# Workers that run tests side by side: twice the processors, as most tests wait for something most of the time.
-JOBS ?= $(shell echo $$((2 * $$(nproc 2>/dev/null || echo 1))))
+# Workers that run tests side by side: one more than processors, as most tests wait for something most of the time.
+JOBS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 1) + 1)))
 # More arguments for pytest, e.g. make test PYTEST_ARGS="-k reload"
 PYTEST_ARGS ?=
 # And for the benchmark: make bench BENCH_ARGS=--quick

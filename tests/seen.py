@@ -21,7 +21,8 @@ class Seen:
 
     @property
     def env(self) -> dict[str, str]:
-        pairs = (self.folder / "environ").read_text().split("\0")[:-1]
+        # It always has the mark, but cannot be read while the program takes the place of what started it.
+        pairs = wait_until((self.folder / "environ").read_text, "it has an environment").split("\0")[:-1]
         return dict(pair.split("=", 1) for pair in pairs)
 
     @property

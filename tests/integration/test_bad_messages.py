@@ -22,7 +22,7 @@ from circus import commands
 from circus.commands.base import Property
 from circus.config.schema import WATCHER
 from circus.protocol import MESSAGE_LIMIT
-from tests.seen import deaf, open_descriptors, resident
+from tests.seen import Seen, deaf, open_descriptors, resident
 from tests.support import Circusd, Events, free_port, is_alive, wait_until
 
 SLEEP = "cmd = sleep 300"
@@ -743,7 +743,7 @@ def test_set_takes_effect(circusd: Circusd) -> None:
         assert circusd.pids("w") != [before], f"{key} reaches the process by a reload"
     (pid,) = circusd.pids("w")
     assert "Max open files            77                   77" in Path(f"/proc/{pid}/limits").read_text()
-    assert b"PATH=" in Path(f"/proc/{pid}/environ").read_bytes()
+    assert "PATH" in Seen(pid).env
     assert os.readlink(f"/proc/{pid}/fd/1") == "/dev/null"
     circusd.ok("set", name="w", options={"singleton": True})
     assert circusd.ok("incr", name="w")["singleton"] is True

@@ -15,7 +15,7 @@ import pytest
 import zmq
 
 from circus.client import CircusClient
-from tests.seen import deaf
+from tests.seen import Seen, deaf
 from tests.support import DEADLINE, Circusd, is_alive, wait_until
 
 TWO = """
@@ -353,8 +353,7 @@ def test_set(circusd: Circusd) -> None:
     assert set(before) <= set(circusd.wait_for_pids("web", 3))
     circusd.ok("set", name="web", options={"env": {"A": "b"}})
     (pid, *_) = circusd.pids("web")
-    with open(f"/proc/{pid}/environ") as file:
-        assert "A=b" in file.read().split("\0")
+    assert Seen(pid).env["A"] == "b"
     assert not set(before) & set(circusd.pids("web"))
     assert len(events.of("updated", watcher="web")) == 3
     assert error(circusd.call("set", name="web", options={"nope": 1})) == (3, "unknown key 'nope'")

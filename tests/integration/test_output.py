@@ -154,6 +154,14 @@ def test_stop_and_start_a_hundred_times(circusd: Circusd) -> None:
     assert usage(circusd) == before
 
 
+def size_of(file: Path) -> int:
+    """The size of a file; 0 if it has just got another name."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def test_rotation_at_full_speed_loses_and_doubles_nothing(circusd: Circusd) -> None:
     code = """
 import os
@@ -172,7 +180,7 @@ for _ in range(400):
         data = b"".join(b"%07d %s\n" % (number, b"x" * (number % 200)) for number in range(start, start + 1000))
         expected.update(data)
         size += len(data)
-    wait_until(lambda: sum(file.stat().st_size for file in circusd.folder.glob("out*")) >= size)
+    wait_until(lambda: sum(map(size_of, circusd.folder.glob("out*"))) >= size)
     files = history(circusd.folder / "out")
     assert hashlib.sha256(b"".join(files)).hexdigest() == expected.hexdigest()
     assert all(data.endswith(b"\n") and len(data) <= 1_000_000 for data in files)
