@@ -14,15 +14,9 @@ __all__ = ["__version__"]
 
 def __getattr__(name: str) -> object:
     """Load the public name ``name`` from the module that defines it."""
-    try:
-        module = _PUBLIC[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    from importlib import import_module
+    from circus.util import load_public
 
-    value = getattr(import_module(module), name)
-    globals()[name] = value
-    return value
+    return load_public(globals(), _PUBLIC, name)
 
 
 def __dir__() -> list[str]:

@@ -6,6 +6,11 @@ import os
 import pwd
 import signal
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
 _TRUE = frozenset(("yes", "true", "on", "1"))
 _FALSE = frozenset(("no", "false", "off", "0"))
 _POWERS = "KMGTPE"
@@ -72,6 +77,19 @@ def human_size(size: float) -> str:
         size /= 1024
         power += 1
     return f"{size:.2f}{_POWERS[power - 1]}"
+
+
+def load_public(namespace: dict[str, Any], public: Mapping[str, str], name: str) -> object:
+    """Return what a package's ``__getattr__`` was asked for, and keep it in ``namespace``, the package's globals.
+
+    ``public`` has the module that defines each public name. Raise ``AttributeError`` for any other.
+    """
+    if name not in public:
+        raise AttributeError(f"module {namespace['__name__']!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = namespace[name] = getattr(import_module(public[name]), name)
+    return value
 
 
 def runtime_dir() -> str:

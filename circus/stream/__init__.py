@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from circus.hooks import PluginSpec, StreamSpec, hookimpl
 from circus.stream.registration import STREAMS
+from circus.util import load_public
 
 _PUBLIC = {
     "Empty": "queue",
@@ -23,7 +24,6 @@ _PUBLIC = {
     "WatchedFileStream": "circus.stream.watched",
     "get_stream": "circus.stream.getting",
 }
-
 
 RUNNER = PluginSpec(
     "streams",
@@ -46,15 +46,7 @@ def circus_register_streams() -> list[StreamSpec]:
 
 def __getattr__(name: str) -> object:
     """Load the public name ``name`` from the module that defines it."""
-    try:
-        module = _PUBLIC[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    from importlib import import_module
-
-    value = getattr(import_module(module), name)
-    globals()[name] = value
-    return value
+    return load_public(globals(), _PUBLIC, name)
 
 
 def __dir__() -> list[str]:

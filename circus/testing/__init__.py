@@ -28,6 +28,8 @@ Importing this package is cheap, since pytest does so at each start: names are l
 
 from __future__ import annotations
 
+from circus.util import load_public
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from circus.testing.circusd import Circusd, daemon
@@ -50,12 +52,4 @@ __all__ = ["DEADLINE", "Circusd", "Events", "RunPlugin", "daemon", "is_alive", "
 
 def __getattr__(name: str) -> object:
     """Load the public name ``name`` from the module that defines it."""
-    try:
-        module = _PUBLIC[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    from importlib import import_module
-
-    value = getattr(import_module(module), name)
-    globals()[name] = value
-    return value
+    return load_public(globals(), _PUBLIC, name)
