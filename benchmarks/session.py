@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks import proc
 from benchmarks.births import Birth, Births
-from benchmarks.clients import await_socket
+from benchmarks.clients import CircusClient, await_socket
 from benchmarks.errors import Failed
 from benchmarks.peers.base import Peer
 
@@ -46,6 +46,16 @@ class Session:
         """Wait until the supervisor accepts connections for commands."""
         assert self.peer.control is not None
         await_socket(self.folder / self.peer.control, START_TIMEOUT, self.ended)
+
+    @contextlib.contextmanager
+    def client(self, patience: float) -> Iterator[CircusClient]:
+        """A client of Circus's commands, with so many seconds for one reply."""
+        self.await_control()
+        client = CircusClient(f"ipc://{self.folder / 'control'}", patience)
+        try:
+            yield client
+        finally:
+            client.close()
 
     def ended(self) -> bool:
         """Whether the supervisor has ended."""

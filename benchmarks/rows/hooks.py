@@ -4,8 +4,7 @@ import json
 import signal
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import zmq
@@ -61,16 +60,6 @@ class _Configured(Circus):
             ini.write(self.sections.format(folder=folder))
 
 
-@contextmanager
-def _client(session: Session) -> Iterator[CircusClient]:
-    session.await_control()
-    client = CircusClient(f"ipc://{session.folder / 'control'}", PATIENCE)
-    try:
-        yield client
-    finally:
-        client.close()
-
-
 def _latencies(call: Callable[[], object], calls: int) -> list[float]:
     """Milliseconds of each of so many calls. A daemon that does not answer in time is asked no more."""
     taken: list[float] = []
@@ -88,10 +77,10 @@ def _latencies(call: Callable[[], object], calls: int) -> list[float]:
 def _figures(session: Session, bench: Bench, state: str) -> dict[str, float]:
     figures: dict[str, float] = {}
     commands, restarts = (200, 5) if bench.quick else (2000, 20)
-    with _client(session) as client:
+    with session.client(PATIENCE) as client:
         taken = _latencies(client.ping, commands)
     figures[f"{state}-command-p50"], figures[f"{state}-command-p99"] = statistics.median(taken), percentile(taken, 0.99)
-    with _client(session) as client:
+    with session.client(PATIENCE) as client:
         taken = _latencies(lambda: client.call("restart", name=RESTARTED, waiting=True), restarts)
     figures[f"{state}-restart-p50"] = statistics.median(taken)
     return figures
@@ -106,7 +95,7 @@ def _asleep(peer: Peer, bench: Bench) -> Mapping[str, float]:
     configured = _Configured(peer, {"sleepy.py": HOOK.format(nap=NAP)}, sections)
     with bench.running(configured, 1) as session:
         figures = _figures(session, bench, "rest")
-        with _client(session) as client:
+        with session.client(PATIENCE) as client:
             client.cast("start", name=SLEEPER)
             _await_file(session.folder / "asleep")
         return figures | _figures(session, bench, "asleep")
@@ -123,7 +112,7 @@ def _await_file(path: Path) -> None:
 def _verdicts(peer: Peer, bench: Bench) -> Mapping[str, float]:
     sections = f"[plugin:{GATEKEEPER}]\nuse = {{folder}}/gatekeeper.py:Gatekeeper\n"
     configured = _Configured(peer, {"gatekeeper.py": PLUGIN}, sections)
-    with bench.running(configured, 1) as session, _client(session) as client:
+    with bench.running(configured, 1) as session, session.client(PATIENCE) as client:
         taken = _round_trips(client, configured.pubsub(session.folder), 200 if bench.quick else 2000)
     return {"verdict-p50": statistics.median(taken), "verdict-p99": percentile(taken, 0.99)}
 

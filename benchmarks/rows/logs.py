@@ -12,10 +12,10 @@ from benchmarks import written
 from benchmarks.clients import Client
 from benchmarks.errors import Failed
 from benchmarks.peers.base import LOGS, Peer, Rotation
-from benchmarks.proc import cpu_seconds, memory_mib
+from benchmarks.proc import cpu_seconds
 from benchmarks.rows.base import ALL, CONTROLLED, Bench, Group, Row
 from benchmarks.rows.commands import echo
-from benchmarks.rows.idle import PER
+from benchmarks.rows.idle import at_rest
 from benchmarks.rows.restart import percentile
 from benchmarks.session import Session
 
@@ -182,13 +182,7 @@ def _silent(peer: Peer, bench: Bench) -> Mapping[str, float]:
         peer.write_capturing(folder, SILENT, command, Rotation(50_000_000, 1))
 
     with bench.running(peer, SILENT, write) as session:
-        session.settle(2.0 if bench.quick else 6.0)
-        supervisors = session.supervisors()
-        before, began = cpu_seconds(supervisors), time.monotonic()
-        time.sleep(10.0 if bench.quick else PER)
-        used, lasted = cpu_seconds(supervisors) - before, time.monotonic() - began
-        pss, rss = memory_mib(supervisors)
-    return {"log-silent-cpu": used * PER / lasted, "log-silent-pss": pss, "log-silent-rss": rss}
+        return at_rest(session, bench, "log-silent")
 
 
 LINES = (

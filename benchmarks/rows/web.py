@@ -20,7 +20,6 @@ from benchmarks.errors import Failed
 from benchmarks.peers.base import Peer
 from benchmarks.peers.circus import Circus
 from benchmarks.rows.base import CIRCUS, Bench, Group, Row
-from benchmarks.session import Session
 
 WEB = "web"
 WORKERS = 4
@@ -55,7 +54,7 @@ def _web(peer: Peer, bench: Bench) -> Mapping[str, float]:
     web = _Web(peer)
     seconds = 3.0 if bench.quick else 10.0
     figures: dict[str, float] = {"web-broken": 0}
-    with bench.running(web, 1) as session, _client(session) as client:
+    with bench.running(web, 1) as session, session.client(PATIENCE) as client:
         _await_page(web.port)
         with _visitor(web.port) as refused:
             for key, meanwhile in _TROUBLES.items():
@@ -70,16 +69,6 @@ def _web(peer: Peer, bench: Bench) -> Mapping[str, float]:
                     figures["web-broken"] += found["failed"]
         figures["web-refused"] = len(refused)
     return figures
-
-
-@contextlib.contextmanager
-def _client(session: Session) -> Iterator[CircusClient]:
-    session.await_control()
-    client = CircusClient(f"ipc://{session.folder / 'control'}", PATIENCE)
-    try:
-        yield client
-    finally:
-        client.close()
 
 
 def _await_page(port: int) -> None:
