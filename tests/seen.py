@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.support import Circusd, wait_until
@@ -75,3 +77,22 @@ def look(circusd: Circusd, name: str, comm: str = "sleep") -> Seen:
     seen = Seen(pid)
     wait_until(lambda: (seen.folder / "comm").read_text() == f"{comm}\n", f"{name} runs {comm}")
     return seen
+
+
+def output_of(start: Callable[[int], int]) -> str:
+    """Return all that a process writes to the descriptor that ``start`` is called with, once it has ended well.
+
+    ``start`` returns its pid.
+    """
+    reading, writing = os.pipe()
+    try:
+        pid = start(writing)
+    finally:
+        os.close(writing)
+        if sys.exc_info()[0]:
+            os.close(reading)
+    with open(reading, encoding="utf-8") as file:
+        output = file.read()
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0, output
+    return output

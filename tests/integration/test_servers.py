@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.serving import SERVE, port_of, under_load, visiting, wait_for_answer
-from tests.support import BIN, DEADLINE, Circusd, wait_until
+from tests.support import BIN, DEADLINE, Circusd, free_port, wait_until
 
 APPLICATION = """
 import os
@@ -142,8 +142,7 @@ def test_a_server_that_the_first_request_starts(circusd: Circusd, name: str) -> 
 @pytest.mark.skipif(shutil.which("nginx", path=PATH) is None, reason="needs nginx")
 def test_nginx(circusd: Circusd) -> None:
     """It takes sockets over by the variable with which it hands them to a new version of itself."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     (circusd.folder / "nginx.conf").write_text(NGINX.format(folder=circusd.folder, port=port))
     circusd.folder.chmod(0o755)  # its workers are another user
     nginx = f"{shutil.which('nginx', path=PATH)} -e stderr -c {circusd.folder}/nginx.conf"

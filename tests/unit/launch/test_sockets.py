@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from circus.exc import SpawnError
 from circus.kernel import tree
 from circus.launch.outfit import Outfit
 from circus.launch.spawn import spawn
+from tests.seen import output_of
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
 
@@ -89,20 +91,7 @@ def start(cmd: str, outfit: Outfit, **options: object) -> int:
 
 def run(cmd: str, outfit: Outfit, **options: object) -> str:
     """Run a command to its end and return what it wrote."""
-    reading, writing = os.pipe()
-    try:
-        pid = start(
-            cmd, Outfit(outfit.stdin, writing, writing, outfit.inherited, outfit.sockets, outfit.told), **options
-        )
-    finally:
-        os.close(writing)
-        if sys.exc_info()[0]:
-            os.close(reading)
-    with open(reading, encoding="utf-8") as file:
-        output = file.read()
-    _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 0, output
-    return output
+    return output_of(lambda writing: start(cmd, replace(outfit, stdout=writing, stderr=writing), **options))
 
 
 def look(cmd: str, outfit: Outfit, **options: object) -> dict[str, Any]:

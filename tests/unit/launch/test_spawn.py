@@ -25,6 +25,7 @@ from circus.kernel import tree
 from circus.launch.outfit import Outfit
 from circus.launch.spawn import spawn
 from circus.launch.syscalls import has_capability
+from tests.seen import output_of
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user or raise a hard limit")
 
@@ -45,23 +46,12 @@ def settings_of(cmd: str, **options: object) -> WatcherSettings:
 
 def run(cmd: str, wid: int = 1, pass_fds: tuple[int, ...] = (), **options: object) -> str:
     """Run a command to its end and return what it wrote."""
-    reading, writing = os.pipe()
-    try:
-        pid = spawn(
-            settings_of(cmd, **options),
-            wid=wid,
-            mark="b.1.1.1",
-            outfit=Outfit(None, writing, writing, pass_fds),
-        )
-    finally:
-        os.close(writing)
-        if sys.exc_info()[0]:
-            os.close(reading)
-    with open(reading, encoding="utf-8") as file:
-        output = file.read()
-    _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 0, output
-    return output
+
+    def start(writing: int) -> int:
+        outfit = Outfit(None, writing, writing, pass_fds)
+        return spawn(settings_of(cmd, **options), wid=wid, mark="b.1.1.1", outfit=outfit)
+
+    return output_of(start)
 
 
 def refusal(cmd: str, **options: object) -> SpawnError:
